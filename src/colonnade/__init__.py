@@ -1,0 +1,1 @@
+"""Colonnade: every client brand of an agency under one roof."""

@@ -1,0 +1,1 @@
+"""What every slice stands on: core (pure), outgoing, db, web. It knows no slice."""

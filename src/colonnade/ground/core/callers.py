@@ -1,0 +1,91 @@
+"""Who calls: the typed caller that every service verb asks, and the reach that a transaction is opened with."""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from colonnade.ground.core.refusals import Refused
+
+
+class CallerKind(Enum):
+    """What stands behind a call."""
+
+    AGENCY_KEY = "agency_key"
+    WORKSPACE_KEY = "workspace_key"
+    MEMBER = "member"
+    RUN = "run"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a transaction may see: one agency, and in it all workspaces (`None`) or exactly these."""
+
+    agency_id: str
+    workspace_ids: tuple[str, ...] | None = None
+
+    def includes(self, workspace_id: str) -> bool:
+        """Whether this workspace lies inside; existence is the database's to say."""
+        return self.workspace_ids is None or workspace_id in self.workspace_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A credential turned into who acts, where and with which scopes; it never comes from a body."""
+
+    kind: CallerKind
+    reach: Reach
+    scopes: frozenset[str]
+    actor_id: str
+    """The key, member or invocation that acts; `operator` for commands on the machine itself."""
+    actor_name: str
+    request_id: str
+    address: str | None = None
+    mode: str = "live"
+    workspace_id: str | None = None
+    """The one workspace that this call is about, once it is known."""
+
+    @property
+    def agency_id(self) -> str:
+        """The agency; every transaction of this caller is bound to it."""
+        return self.reach.agency_id
+
+    @property
+    def is_agency_wide(self) -> bool:
+        """Whether the credential is one of the agency rather than of a single workspace."""
+        return self.kind is not CallerKind.WORKSPACE_KEY
+
+    def holds(self, scope: str) -> bool:
+        """Whether the caller holds the scope."""
+        return scope in self.scopes
+
+    def require(self, scope: str) -> None:
+        """Refuse unless the caller holds the scope; the refusal names it."""
+        if scope not in self.scopes:
+            raise Refused(
+                "keys.scope_missing",
+                f"This needs the scope `{scope}`, which the key does not hold.",
+                details={"scope": scope},
+            )
+
+    def require_all(self, scopes: frozenset[str]) -> None:
+        """Refuse handing on scopes that the caller lacks; the refusal names them."""
+        lacking = sorted(scopes - self.scopes)
+        if lacking:
+            raise Refused(
+                "keys.scope_not_held",
+                f"The maker does not hold {', '.join(f'`{name}`' for name in lacking)}.",
+                details={"scopes": lacking},
+            )
+
+    def within(self, workspace_id: str) -> "Caller":
+        """The same caller, seeing one workspace only."""
+        return replace(self, reach=Reach(self.agency_id, (workspace_id,)), workspace_id=workspace_id)
+
+    def the_workspace(self) -> str:
+        """The workspace that the call is about; refuses when nothing in the request names it."""
+        if self.workspace_id is None:
+            raise Refused(
+                "workspace.required",
+                "An agency key acts on workspace data here: name the workspace with the `X-Workspace-Id` header.",
+            )
+        return self.workspace_id

@@ -1,0 +1,1 @@
+"""The one door to PostgreSQL: where it answers, scoped transactions, shared calls, migrations."""

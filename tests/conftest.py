@@ -1,0 +1,86 @@
+"""One PostgreSQL for the whole test run, one template from the real migrations, one copy of it for each process."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from colonnade.ground.core.secrets import Pepper
+from colonnade.ground.db import embedded
+from colonnade.ground.db.address import Address
+from colonnade.ground.db.database import Database
+from colonnade.ground.db.migrating import migrate
+from colonnade.schema import STEPS
+
+TEMPLATE = "colonnade_template"
+PEPPER = Pepper({1: b"pepper of the tests, 32 bytes ...", 2: b"the one before"}, current=1)
+_FOLDER = "COLONNADE_TEST_FOLDER"
+_UNSAFE_BUT_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+
+
+async def _make_template(address: Address) -> None:
+    owner = await asyncpg.connect(**address.arguments("colonnade_owner", database="colonnade"))
+    await owner.execute(f"create database {TEMPLATE}")
+    await owner.close()
+    template = await asyncpg.connect(**address.arguments("colonnade_owner", database=TEMPLATE))
+    await migrate(template, STEPS)
+    await template.close()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    folder = Path(tempfile.mkdtemp(prefix="colonnade-tests-"))
+    cluster = embedded.start(folder, settings=_UNSAFE_BUT_QUICK)
+    asyncio.run(_make_template(cluster.address))
+    os.environ[_FOLDER] = str(folder)
+    config.add_cleanup(lambda: (cluster.stop(), shutil.rmtree(folder, ignore_errors=True)))
+
+
+@pytest.fixture(scope="session")
+def server() -> Address:
+    """The test server's address; its database is the untouched one made at the start."""
+    return embedded.locate(Path(os.environ[_FOLDER]))
+
+
+@pytest_asyncio.fixture(scope="session")
+async def address(server: Address, worker_id: str) -> AsyncIterator[Address]:
+    """A database of this process alone, copied from the template."""
+    name = f"colonnade_test_{worker_id}"
+    owner = await asyncpg.connect(**server.arguments("colonnade_owner"))
+    await owner.execute(f"create database {name} template {TEMPLATE}")
+    yield Address(server.host, server.port, name, server.passwords)
+    await owner.execute(f"drop database {name} with (force)")
+    await owner.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def database(address: Address) -> AsyncIterator[Database]:
+    """The door as the servers use it."""
+    database = Database(address, "colonnade_app", PEPPER, most_connections=20)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def worker_database(address: Address) -> AsyncIterator[Database]:
+    """The door as the background workers use it."""
+    database = Database(address, "colonnade_worker", PEPPER, most_connections=20)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest_asyncio.fixture
+async def owner(address: Address) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection as the owner of the schema, for looking into the catalogue."""
+    connection = await asyncpg.connect(**address.arguments("colonnade_owner"))
+    yield connection
+    await connection.close()
