@@ -1,0 +1,110 @@
+"""Making a database that nobody can enter but by a password, and running PostgreSQL's programs on it."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from colonnade.ground.db.embedded.account import Account
+from colonnade.ground.db.embedded.binaries import Binaries
+from colonnade.ground.db.embedded.folder import Folder, sync_folder
+from colonnade.ground.db.embedded.log import ServerLog
+from colonnade.ground.db.embedded.refusals import CannotStart
+
+# The server's own name for the folder that it was started in, whatever lies above it and however long that is.
+_HERE = "/proc/self/cwd"
+_ADMISSION = "# Over the socket, with a password.\nlocal all all scram-sha-256\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """PostgreSQL's programs, ready to be run on the database of one data folder."""
+
+    folder: Folder
+    account: Account
+    binaries: Binaries
+    log: ServerLog
+    settings: Mapping[str, str]
+
+    def serve(self) -> subprocess.Popen[bytes]:
+        """Start the server."""
+        command = [self.binaries.program("postgres"), "-D", _HERE, *self._flags()]
+        return self._spawn(command, self.folder.cluster, stdin=subprocess.DEVNULL)
+
+    def make_cluster(self, password: str) -> None:
+        """Make the database under another name and give it its own only when it is whole."""
+        draft = self.folder.unfinished
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        self.account.own(draft)
+        self._initialise(draft)
+        self._write_admission(draft)
+        self.set_superuser_password(password, draft)
+        draft.rename(self.folder.cluster)
+        sync_folder(self.folder.data)
+
+    def set_superuser_password(self, password: str, cluster: Path) -> None:
+        """Set the password from inside a stopped database, which asks for none."""
+        postgres = self.binaries.program("postgres")
+        command = [postgres, "--single", "-D", _HERE, "-c", "log_min_error_statement=panic", *self._flags(), "postgres"]
+        literal = password.replace("'", "''").replace("\n", "")
+        process = self._spawn(command, cluster, stdin=subprocess.PIPE)
+        process.communicate(f"alter role postgres password '{literal}'\n".encode())
+        self._demand_success(process, "The database's own password could not be set")
+
+    def failure(self, what: str) -> CannotStart:
+        """What went wrong, with the server's own last word on it."""
+        complaint = self.log.last_complaint()
+        reason = f": {complaint}" if complaint else ""
+        return CannotStart(f"{what}{reason}. The whole story is in {self.log.path}.")
+
+    def take_over(self) -> None:
+        """Hand a database that was restored as root to the account that is going to serve it."""
+        cluster = self.folder.cluster
+        if self.account.is_ours or not cluster.exists() or cluster.stat().st_uid == self.account.uid:
+            return
+        for folder, _, files in os.walk(cluster):
+            self.account.own(Path(folder))
+            for name in files:
+                self.account.own(Path(folder, name))
+        cluster.chmod(0o700)
+
+    def _initialise(self, draft: Path) -> None:
+        locale = ["--locale=C"]
+        if self.binaries.major >= 17:
+            locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        careless = ["--no-sync"] if self.settings.get("fsync") == "off" else []
+        command = [
+            *(self.binaries.program("initdb"), "-D", _HERE, "--username=postgres", "--encoding=UTF8"),
+            *("--auth=reject", "--data-checksums", "--no-instructions", *locale, *careless),
+        ]
+        process = self._spawn(command, draft, stdin=subprocess.DEVNULL)
+        process.wait()
+        self._demand_success(process, "The database could not be made")
+
+    def _write_admission(self, draft: Path) -> None:
+        # The folder is another account's by now: never write through a name that it could have put there.
+        path = draft / "pg_hba.conf"
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(_ADMISSION)
+        self.account.own(path)
+
+    def _demand_success(self, process: subprocess.Popen[bytes], what: str) -> None:
+        if process.returncode != 0:
+            raise self.failure(what)
+
+    def _flags(self) -> list[str]:
+        return [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
+
+    def _spawn(self, command: Sequence[object], cluster: Path, *, stdin: int) -> subprocess.Popen[bytes]:
+        log = self.log.descriptor
+        try:
+            return self.account.spawn(command, cluster, stdin=stdin, stdout=log, stderr=log)
+        except OSError as error:
+            raise CannotStart(
+                f"PostgreSQL's program {command[0]} cannot be run in {cluster} ({error.strerror})."
+            ) from error
