@@ -144,10 +144,17 @@ class Database:
     """The pool of one role. Everything tenant goes through `transaction`; `lookup` asks before a scope is known."""
 
     def __init__(
-        self, address: Address, role: str, *, most_connections: int = 10, through_pooler: bool = False
+        self,
+        address: Address,
+        role: str,
+        pepper: Pepper,
+        *,
+        most_connections: int = 10,
+        through_pooler: bool = False,
     ) -> None:
         self.address = address
         self.role = role
+        self.pepper = pepper
         self._most = most_connections
         self._cache = 0 if through_pooler else 1024
         self._pool: Pool | None = None
