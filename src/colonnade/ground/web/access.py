@@ -1,0 +1,128 @@
+"""What a route says of its callers: who may call, with which scope, and where the workspace comes from."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, TypeVar
+
+from starlette.requests import Request
+
+from colonnade.ground.core.callers import Caller
+from colonnade.ground.core.refusals import NotFound, Refused
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+_DECLARED: Final = "__colonnade_access__"
+
+WORKSPACE_HEADER: Final = "X-Workspace-Id"
+
+
+class Who(Enum):
+    """Which credentials a route is for."""
+
+    ANYONE = "anyone"
+    ANY_KEY = "any key"
+    AGENCY = "agency keys"
+
+
+class Place(Enum):
+    """Where the workspace of a call comes from."""
+
+    AGENCY = "none: the call is about the agency"
+    WORKSPACES = "the workspaces themselves: the path names one, or all in reach are meant"
+    NAMED = "the key's own, or the X-Workspace-Id header"
+    LISTED = "as NAMED, or all in reach with scope=agency"
+    ROW = "the thing that the path names"
+
+
+CONTENT: Final = frozenset({Place.NAMED, Place.LISTED, Place.ROW})
+"""What lives inside workspaces: an agency key needs `workspaces:act` for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The declaration of one route."""
+
+    who: Who
+    scope: str | None
+    place: Place
+
+
+def access(who: Who, scope: str | None = None, *, place: Place = Place.AGENCY) -> Callable[[Endpoint], Endpoint]:
+    """Declare a route's access; a route without a declaration does not start."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _DECLARED, Access(who, scope, place))
+        return endpoint
+
+    return declare
+
+
+def access_of(endpoint: Callable[..., Any]) -> Access:
+    """The declaration of a route's endpoint."""
+    declared = getattr(endpoint, _DECLARED, None)
+    assert isinstance(declared, Access), f"{endpoint.__qualname__} declares no access"
+    return declared
+
+
+FindWorkspace = Callable[[Caller, str], Awaitable[str | None]]
+"""The id of the workspace that a header names (an id or `ext:…`), if it is within the caller's reach."""
+
+
+async def admit(declared: Access, caller: Caller | None, request: Request, find: FindWorkspace) -> Caller | None:
+    """The caller as this route may use it: kind and scope are right, the workspace is known.
+
+    Raises, in the contract's order: 401 without a credential, 403 for the wrong kind and a missing scope, 400 and 404
+    for the workspace.
+    """
+    if declared.who is Who.ANYONE:
+        return caller
+    if caller is None:
+        raise Refused("auth.missing", "This needs an API key: send `Authorization: Bearer KEY` or `X-Auth: KEY`.")
+    _require_kind(declared, caller)
+    if declared.scope is not None:
+        caller.require(declared.scope)
+    if caller.is_agency_wide:
+        return await _placed(declared, caller, request, find)
+    return _bound(declared, caller, request)
+
+
+def _require_kind(declared: Access, caller: Caller) -> None:
+    if declared.who is Who.AGENCY and not caller.is_agency_wide:
+        raise Refused("keys.wrong_kind", "This is an agency's operation; a workspace key cannot call it.")
+    if declared.place in CONTENT and caller.is_agency_wide and not caller.holds("workspaces:act"):
+        raise Refused(
+            "keys.wrong_kind",
+            "This agency key manages workspaces and does not act inside them: it lacks the scope `workspaces:act`. "
+            "Use a key of the workspace, or an agency key with that scope.",
+            details={"scope": "workspaces:act"},
+        )
+
+
+async def _placed(declared: Access, caller: Caller, request: Request, find: FindWorkspace) -> Caller:
+    named = request.headers.get(WORKSPACE_HEADER)
+    if named is None:
+        if declared.place is Place.NAMED or (declared.place is Place.LISTED and not _agency_wide_list(request)):
+            raise Refused(
+                "workspace.required",
+                "An agency key acts on the data of a workspace here: name it with the `X-Workspace-Id` header"
+                + (", or list all of them with `scope=agency`." if declared.place is Place.LISTED else "."),
+            )
+        return caller
+    workspace_id = await find(caller, named)
+    if workspace_id is None:
+        raise NotFound("workspace")
+    return caller if declared.place is Place.AGENCY else caller.within(workspace_id)
+
+
+def _bound(declared: Access, caller: Caller, request: Request) -> Caller:
+    named = request.headers.get(WORKSPACE_HEADER)
+    if named is not None and named != caller.workspace_id:
+        raise Refused("workspace.other", "`X-Workspace-Id` names another workspace than the one of this key.")
+    if declared.place is Place.LISTED and _agency_wide_list(request):
+        raise Refused("keys.wrong_kind", "`scope=agency` is for agency keys; this key sees its own workspace.")
+    return caller
+
+
+def _agency_wide_list(request: Request) -> bool:
+    return request.query_params.get("scope") == "agency"

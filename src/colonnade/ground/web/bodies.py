@@ -1,0 +1,103 @@
+"""The body rule: JSON whatever the content type says, an empty body is `{}`, and nothing that no database takes."""
+
+import json
+import math
+from typing import Any, Final
+
+from starlette.requests import Request
+
+from colonnade.ground.core.refusals import BadFields, FieldError, Refused
+
+DEEPEST: Final = 64
+_WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+def _malformed(sentence: str) -> Refused:
+    return Refused("request.malformed", sentence)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise _malformed("The body holds a number that is too large.")
+    return value
+
+
+def _constant(text: str) -> Any:
+    raise _malformed(f"The body holds `{text}`, which JSON does not know.")
+
+
+def parse(raw: bytes) -> Any:
+    """The JSON value of a body, or a refusal that says why it is none."""
+    if not raw.strip():
+        return {}
+    try:
+        value = json.loads(raw.decode("utf-8"), parse_float=_float, parse_constant=_constant)
+    except UnicodeDecodeError as error:
+        raise _malformed(f"The body is not UTF-8: byte {error.start} cannot be read.") from error
+    except json.JSONDecodeError as error:
+        raise _malformed(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
+    except RecursionError as error:
+        raise _malformed("The body is nested too deeply.") from error
+    except ValueError as error:
+        raise _malformed("The body holds a number with too many digits.") from error
+    if b"\\u" in raw or raw.count(b"[") + raw.count(b"{") > DEEPEST:
+        _refuse_unstorable(value)
+    return value
+
+
+def _refuse_unstorable(value: Any) -> None:
+    """NUL characters, lone surrogates and bottomless nesting are legal JSON, yet nothing can keep them."""
+    errors: list[FieldError] = []
+    waiting: list[tuple[str, Any, int]] = [("", value, 0)]
+    while waiting:
+        pointer, here, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise _malformed(f"The body is nested deeper than {DEEPEST} levels.")
+        if isinstance(here, str) and not _is_storable(here):
+            errors.append(FieldError(pointer, "holds a NUL character or half of a surrogate pair"))
+        elif isinstance(here, list):
+            waiting += [(f"{pointer}/{index}", item, depth + 1) for index, item in enumerate(here)]
+        elif isinstance(here, dict):
+            waiting += [(f"{pointer}/{_readable(name)}", item, depth + 1) for name, item in here.items()]
+            if not all(_is_storable(name) for name in here):
+                errors.append(FieldError(pointer, "has a name with a NUL character or half of a surrogate pair"))
+    if errors:
+        raise BadFields(errors)
+
+
+def _is_storable(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _readable(name: str) -> str:
+    return name.encode("utf-8", "replace").decode().replace("\0", "?").replace("~", "~0").replace("/", "~1")
+
+
+class JsonRequest(Request):
+    """A request whose body is JSON whatever its content type says; parsed once, checked before anybody sees it."""
+
+    _parsed: Any = None
+
+    async def body(self) -> bytes:
+        """The raw body; an empty one of a writing request reads as `{}`."""
+        raw = await super().body()
+        return b"{}" if not raw.strip() and self.method in _WRITES else raw
+
+    async def json(self) -> Any:
+        """The parsed body."""
+        if self._parsed is None:
+            self._parsed = parse(await self.body())
+        return self._parsed
+
+
+def as_json(request: Request) -> JsonRequest:
+    """The same request under the body rule; multipart bodies keep their own type."""
+    headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
+    scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
+    return JsonRequest(scope, request.receive)
+
+
+def is_multipart(request: Request) -> bool:
+    """Whether the body is a form with files."""
+    return request.headers.get("content-type", "").lower().startswith("multipart/")

@@ -1,0 +1,190 @@
+"""One call of an operation: who, the transaction of its command, the answer, and the answer's replay."""
+
+import contextlib
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from colonnade.ground.core.callers import Caller
+from colonnade.ground.core.refusals import BadField, Refused
+from colonnade.ground.core.secrets import Pepper
+from colonnade.ground.db.database import Database, Tx
+from colonnade.ground.web.cursors import decode_cursor, encode_cursor
+from colonnade.ground.web.visits import Visit, visit_of
+
+_CALL: Final = "colonnade.call"
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_ENTITY_TAG = re.compile(r'\s*(?:W/)?"v(\d{1,18})"\s*')
+
+_TRY_LOCK: Final = "select pg_try_advisory_xact_lock(hashtextextended($1, 7))"
+
+_FIND: Final = """
+select method, path, body_digest, status, headers, body from idempotency
+where agency_id = $1 and workspace_id = $2 and caller_id = $3 and key = $4 and created_at > now() - interval '24 hours'
+"""
+
+_KEEP: Final = """
+insert into idempotency (agency_id, workspace_id, caller_id, key, method, path, body_digest, status, headers, body)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+on conflict (agency_id, workspace_id, caller_id, key) do update
+set method = excluded.method, path = excluded.path, body_digest = excluded.body_digest, status = excluded.status,
+    headers = excluded.headers, body = excluded.body, created_at = excluded.created_at
+"""
+
+
+class Replay(Exception):
+    """The same request came before: its stored answer is the answer."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__("replay")
+        self.response = response
+
+
+@dataclass(slots=True)
+class Call:
+    """What an endpoint works with. It opens the command's transaction and makes the answer inside of it."""
+
+    request: Request
+    visit: Visit
+    database: Database
+    known: Caller | None
+    body: bytes = b""
+    _answer: Response | None = field(default=None)
+    _kept: bytes | None = field(default=None)
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls; only routes that are open to anyone may find nobody."""
+        assert self.known is not None, "a route for anyone asked for its caller"
+        return self.known
+
+    @property
+    def pepper(self) -> Pepper:
+        """The installation's keyed digests."""
+        return self.database.pepper
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[Tx]:
+        """A transaction that reads within the caller's reach."""
+        async with self.database.transaction(self.caller.reach, read_only=True) as tx:
+            yield tx
+
+    @contextlib.asynccontextmanager
+    async def writing(self) -> AsyncIterator[Tx]:
+        """The transaction of this command. With an `Idempotency-Key` its answer is stored just before the commit.
+
+        A refusal rolls back and is not stored; the same key with the same request replays the stored answer.
+        """
+        key = self._idempotency_key()
+        keep = None if key is None else self._keeper(key)
+        async with self.database.transaction(self.caller.reach, before_commit=keep) as tx:
+            if key is not None:
+                await self._replay(tx, key)
+            yield tx
+
+    def answer(
+        self,
+        status: int,
+        shape: BaseModel | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        kept: BaseModel | None = None,
+    ) -> Response:
+        """The answer in the shape's JSON. `kept` is what a replay shows instead, where the shape holds a secret."""
+        self._answer = json_answer(status, shape, headers)
+        self._kept = None if kept is None else to_json(kept)
+        return self._answer
+
+    def expected_version(self) -> int | None:
+        """The version that `If-Match` names; none when there is no such header or it is `*`."""
+        header = self.request.headers.get("if-match")
+        if header is None or header.strip() == "*":
+            return None
+        match = _ENTITY_TAG.fullmatch(header)
+        return int(match[1]) if match else -1  # a tag that we never gave out matches no version
+
+    def cursor(self, what: str, text: str | None) -> list[Any] | None:
+        """The position behind a list's `cursor`."""
+        return decode_cursor(self.pepper, f"{self.caller.agency_id} {what}", text)
+
+    def next_cursor(self, what: str, position: list[Any] | None) -> str | None:
+        """The cursor after this position; none on the last page."""
+        return None if position is None else encode_cursor(self.pepper, f"{self.caller.agency_id} {what}", position)
+
+    def _idempotency_key(self) -> str | None:
+        key = self.request.headers.get("idempotency-key")
+        if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+            raise BadField("Idempotency-Key", "must be 1 to 255 printable ASCII characters without spaces")
+        return key
+
+    def _digest(self) -> bytes:
+        return hashlib.sha256(self.request.url.query.encode() + b"\0" + self.body).digest()
+
+    def _owner(self, key: str) -> tuple[str, str, str, str]:
+        reach = self.caller.reach
+        return reach.agency_id, (reach.workspace_ids or ("",))[0], self.caller.actor_id, key
+
+    async def _replay(self, tx: Tx, key: str) -> None:
+        owner = self._owner(key)
+        if not await tx.fetchval(_TRY_LOCK, "\0".join(owner).replace("\0", " ")):
+            raise Refused("request.idempotency_running", "The first request with this key has not ended yet.")
+        row = await tx.fetchrow(_FIND, *owner)
+        if row is None:
+            return
+        if (row["method"], row["path"], row["body_digest"]) != (self.visit.method, self.visit.path, self._digest()):
+            raise Refused("request.idempotency_reused", "This `Idempotency-Key` was used for another request before.")
+        headers = {**row["headers"], "Idempotent-Replayed": "true"}
+        raise Replay(Response(row["body"], row["status"], headers=headers))
+
+    def _keeper(self, key: str) -> Any:
+        async def keep(tx: Tx) -> None:
+            answer = self._answer
+            if answer is None:
+                return
+            headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
+            body = bytes(answer.body) if self._kept is None else self._kept
+            visit = self.visit
+            await tx.execute(
+                _KEEP, *self._owner(key), visit.method, visit.path, self._digest(), answer.status_code, headers, body
+            )
+
+        return keep
+
+
+def to_json(shape: BaseModel) -> bytes:
+    """The shape's JSON, under its wire names."""
+    return shape.__pydantic_serializer__.to_json(shape, by_alias=True)
+
+
+def json_answer(status: int, shape: BaseModel | None, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer with the shape's JSON as its body, or with none."""
+    if shape is None:
+        return Response(status_code=status, headers=dict(headers or {}))
+    return Response(to_json(shape), status, headers=dict(headers or {}), media_type="application/json")
+
+
+def entity_tag(version: int) -> dict[str, str]:
+    """The `ETag` header of a resource's version."""
+    return {"ETag": f'"v{version}"'}
+
+
+def put_call(request: Request, call: Call) -> None:
+    """Leave the call where the endpoint finds it."""
+    request.scope[_CALL] = call
+
+
+def call_of(request: Request) -> Call:
+    """The call that this endpoint serves: the first line of every endpoint."""
+    call: Call = request.scope[_CALL]
+    return call
+
+
+def visit_for(request: Request) -> Visit:
+    """The visit of a page that is not an operation."""
+    return visit_of(request.scope)

@@ -1,0 +1,120 @@
+"""The OpenAPI document: made from the routes, with every problem an operation may answer."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import Field
+from starlette.routing import BaseRoute
+
+from colonnade.ground.core.reasons import REASONS
+from colonnade.ground.core.refusals import Kind
+from colonnade.ground.web.access import CONTENT, Place, Who, access_of
+from colonnade.ground.web.operations import Operation
+from colonnade.ground.web.problems import MEDIA_TYPE, STATUS
+from colonnade.ground.web.shapes import Shown
+
+_WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class ProblemField(Shown):
+    """One bad field."""
+
+    pointer: str = Field(description="A JSON Pointer into the body; `?name` for the query.")
+    detail: str
+
+
+class Problem(Shown):
+    """Why a request was refused (RFC 9457)."""
+
+    type: str = Field(description="The page that explains this reason.")
+    title: str
+    status: int
+    detail: str = Field(description="What happened this time, and the way out.")
+    code: str = Field(description="One of: " + ", ".join(kind.value for kind in Kind))
+    reason: str = Field(description="The fine-grained reason, from a closed list.")
+    request_id: str
+    errors: list[ProblemField] | None = Field(default=None, description="Every bad field.")
+    details: dict[str, Any] | None = Field(default=None, description="Facts that a program can use.")
+
+
+def make_document(app: FastAPI, *, title: str, version: str, description: str) -> dict[str, Any]:
+    """The document of an application whose operations declare their access."""
+    document = get_openapi(
+        title=title, version=version, description=description, routes=app.routes, openapi_version="3.1.0"
+    )
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer KEY`"},
+        "xAuth": {"type": "apiKey", "in": "header", "name": "X-Auth", "description": "The same key in another header."},
+    }
+    schemas = components.setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    problem = Problem.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs"))
+    schemas["Problem"] = problem
+    for route in operations(app.routes):
+        for method in route.methods or ():
+            _complete(document["paths"][route.path_format][method.lower()], route, method)
+    return document
+
+
+def operations(routes: list[BaseRoute]) -> list[Operation]:
+    """The operations among an application's routes that stand in the document."""
+    return [route for route in routes if isinstance(route, Operation) and route.include_in_schema]
+
+
+def _complete(operation: dict[str, Any], route: Operation, method: str) -> None:
+    declared = access_of(route.endpoint)
+    if declared.who is not Who.ANYONE:
+        operation["security"] = [{"bearer": []}, {"xAuth": []}]
+    if declared.scope is not None:
+        operation["x-scope"] = declared.scope
+    operation["x-callers"] = declared.who.value
+    _add_parameters(operation, declared.place, method)
+    responses = operation["responses"]
+    responses.pop("422", None)
+    for status in sorted(_statuses(route, method)):
+        responses.setdefault(str(status), _problem(status))
+
+
+def _add_parameters(operation: dict[str, Any], place: Place, method: str) -> None:
+    parameters = operation.setdefault("parameters", [])
+    if place in CONTENT or place is Place.WORKSPACES:
+        parameters.append(_header("X-Workspace-Id", "The workspace that an agency key acts in."))
+    if method in _WRITES:
+        parameters.append(_header("Idempotency-Key", "Repeating the request with the same key repeats its answer."))
+    if method in {"PATCH", "DELETE"}:
+        parameters.append(_header("If-Match", "The `ETag` that was read; 412 when the resource has changed since."))
+    if not parameters:
+        del operation["parameters"]
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
+
+
+def _statuses(route: Operation, method: str) -> set[int]:
+    declared = access_of(route.endpoint)
+    statuses = {400, 429, 500, 503}
+    if declared.who is not Who.ANYONE:
+        statuses |= {401, 403}
+    if "{" in route.path or declared.place is not Place.AGENCY:
+        statuses.add(404)
+    if method in _WRITES:
+        statuses |= {404, 409, 413, 422}
+    if method in {"PATCH", "DELETE"}:
+        statuses.add(412)
+    if declared.scope in {"runs:start", "credits:charge"}:
+        statuses.add(402)
+    return statuses
+
+
+def _problem(status: int) -> dict[str, Any]:
+    kind = next(kind for kind, number in STATUS.items() if number == status)
+    reasons = ", ".join(f"`{name}`" for name, reason in REASONS.items() if reason.kind == kind.value)
+    return {
+        "description": f"{kind.value}: {reasons}",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }

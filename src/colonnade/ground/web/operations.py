@@ -1,0 +1,105 @@
+"""The route class of every operation: caller, kind, scope and workspace are settled before a body is read."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from fastapi import APIRouter
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from colonnade.ground.core.refusals import BadField, BadFields, FieldError, Refused
+from colonnade.ground.db.database import Database, unavailable
+from colonnade.ground.web.access import FindWorkspace, access_of, admit
+from colonnade.ground.web.bodies import as_json, is_multipart
+from colonnade.ground.web.calls import Call, Replay, put_call
+from colonnade.ground.web.problems import a_mistake_of_ours, answer_refused, from_validation, is_unreachable
+from colonnade.ground.web.visits import visit_of
+
+_log = structlog.get_logger("colonnade.requests")
+
+_WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What every operation needs of the process that serves it; kept on the application's state."""
+
+    database: Database
+    find_workspace: FindWorkspace
+
+
+class Operation(APIRoute):
+    """A route that keeps the order of the contract: 401, 403, workspace, body, and then the endpoint's own."""
+
+    def get_route_handler(self) -> Handler:
+        """Wrap the framework's handler, which would parse the body first."""
+        inner = super().get_route_handler()
+        declared = access_of(self.endpoint)
+        takes_body = self.body_field is not None
+        route = self.path
+
+        async def serve(request: Request) -> Response:
+            house: House = request.app.state.house
+            visit = visit_of(request.scope)
+            visit.route = route
+            known = await admit(declared, visit.caller, request, house.find_workspace)
+            if known is not None:
+                visit.caller = known
+            _refuse_nul(request)
+            call = Call(request, visit, house.database, known)
+            if request.method in _WRITES and not is_multipart(request):
+                request = as_json(request)
+                call.request, call.body = request, await request.body()
+                await _parse(request, takes_body)
+            put_call(request, call)
+            return await inner(request)
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await serve(request)
+            except Replay as replay:
+                return replay.response
+            except Refused as refused:
+                return answer_refused(refused, request.scope)
+            except RequestValidationError as error:
+                return answer_refused(from_validation(error), request.scope)
+            except HTTPException:
+                raise
+            except Exception as error:
+                return answer_refused(_unexpected(error, request), request.scope)
+
+        return handle
+
+
+async def _parse(request: Request, takes_body: bool) -> None:
+    body = await request.json()
+    if not isinstance(body, dict):
+        raise BadField("", "must be a JSON object")
+    if not takes_body and body:
+        raise BadFields([FieldError(f"/{name}", "is not a field of this request, which has none") for name in body])
+
+
+def _refuse_nul(request: Request) -> None:
+    if "%00" in request.url.query:
+        raise BadField("?", "holds a NUL character")
+
+
+def _unexpected(error: Exception, request: Request) -> Refused:
+    visit = visit_of(request.scope)
+    if is_unreachable(error):
+        _log.warning("requests.database_unreachable", request_id=visit.request_id, error=type(error).__name__)
+        return unavailable()
+    _log.exception("requests.failed", request_id=visit.request_id, route=visit.route)
+    return a_mistake_of_ours()
+
+
+def router(tag: str) -> APIRouter:
+    """A router whose routes are operations, under one heading of the documentation."""
+    return APIRouter(route_class=Operation, tags=[tag])

@@ -1,0 +1,102 @@
+"""The shapes of bodies and answers: camelCase on the wire, unknown fields refused, one way to write an amount."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictInt,
+)
+from pydantic.alias_generators import to_camel
+
+from colonnade.ground.core.amounts import MilliCredits, from_decimal, to_number
+from colonnade.ground.core.instants import format_instant
+
+
+class Body(BaseModel):
+    """What a caller sends. Read fields that were sent with `sent()`, so that null and absent stay apart."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        validate_by_alias=True,
+        validate_by_name=False,
+        serialize_by_alias=True,
+    )
+
+    def sent(self) -> dict[str, Any]:
+        """Exactly the fields that were sent, under their names in Python."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+    def sent_json(self) -> dict[str, Any]:
+        """Exactly what was sent, as JSON values under their wire names: a merge patch."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+class Shown(BaseModel):
+    """What a caller gets. Made by field names in Python, written under wire names."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        validate_by_alias=False,
+        validate_by_name=True,
+        serialize_by_alias=True,
+    )
+
+
+def _instant(value: datetime) -> str:
+    return format_instant(value)
+
+
+def _utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("must say its zone, as in 2026-02-01T00:00:00Z")
+    return value.astimezone(UTC)
+
+
+def _only_text(value: Any) -> Any:
+    if isinstance(value, (str, datetime)):
+        return value
+    raise ValueError("must be a time as text, as in 2026-02-01T00:00:00Z")
+
+
+Instant = Annotated[
+    datetime, BeforeValidator(_only_text), AfterValidator(_utc), PlainSerializer(_instant, return_type=str)
+]
+"""A moment: RFC 3339 with a zone in, UTC with milliseconds out."""
+
+
+def _credits_in(value: Any) -> MilliCredits:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError("must be a number of credits")  # noqa: TRY004 (pydantic turns only ValueError into a field)
+    return from_decimal(value)
+
+
+Credits = Annotated[
+    int,
+    BeforeValidator(_credits_in, json_schema_input_type=float),
+    PlainSerializer(to_number, return_type=float),
+]
+"""An amount: a decimal number with at most three places on the wire, milli-credits inside."""
+
+Whole = StrictInt
+Flag = StrictBool
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+
+Item = TypeVar("Item")
+
+
+class PageOf(Shown, Generic[Item]):
+    """One page of a list."""
+
+    data: Sequence[Item]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last one.")
+    total: int | None = Field(description="Exact up to 1,000; null beyond unless `count=exact`.")

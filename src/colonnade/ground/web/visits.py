@@ -1,0 +1,65 @@
+"""One visit: what is known of a request from its first byte to its log line."""
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from starlette.types import Scope
+
+from colonnade.ground.core.callers import Caller
+
+_KEY: Final = "colonnade.visit"
+
+
+@dataclass(slots=True)
+class Visit:
+    """A request under way. The layers write into it; the answer's headers and the log are made from it."""
+
+    request_id: str
+    address: str | None
+    method: str
+    path: str
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: float = field(default_factory=time.perf_counter)
+    caller: Caller | None = None
+    answer_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    route: str | None = None
+    status: int = 0
+    code: str | None = None
+    reason: str | None = None
+    duration_ms: float = 0.0
+
+    @property
+    def mode(self) -> str:
+        """`live`, unless a test key calls."""
+        return "live" if self.caller is None else self.caller.mode
+
+    def put_on(self, scope: Scope) -> None:
+        """Let the layers below find it."""
+        scope[_KEY] = self
+
+    def log_entry(self) -> dict[str, Any]:
+        """The row of the request log; never a body, a header or a query."""
+        caller = self.caller
+        return {
+            "agency_id": caller and caller.agency_id,
+            "workspace_id": caller and caller.workspace_id,
+            "request_id": self.request_id,
+            "at": self.at.isoformat(),
+            "key_id": caller and caller.actor_id,
+            "address": self.address,
+            "method": self.method,
+            "path": self.path,
+            "route": self.route,
+            "status": self.status,
+            "duration_ms": round(self.duration_ms, 3),
+            "code": self.code,
+            "reason": self.reason,
+        }
+
+
+def visit_of(scope: Scope) -> Visit:
+    """The visit that the outermost layer put there."""
+    visit: Visit = scope[_KEY]
+    return visit
