@@ -21,6 +21,8 @@ EVENTS: Final[dict[str, str]] = {
     "credits.settled": "A hold was charged for what was used and the rest released",
     "posts.created": "A post was written",
     "posts.updated": "A post got a new revision",
+    "posts.submitted": "A post was put before an approver",
+    "posts.withdrawn": "A post was taken back from review undecided",
     "posts.approved": "A post was approved",
     "posts.rejected": "A post was rejected",
     "posts.published": "A post was published",

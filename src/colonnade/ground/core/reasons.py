@@ -229,6 +229,18 @@ REASONS: Final[dict[str, Reason]] = {
         "Only the version that was shown to the approver may be published, so it cannot be changed meanwhile.",
         "Decide the approval (with edits, if you like), then change the post.",
     ),
+    "posts.wrong_state": Reason(
+        "CONFLICT",
+        "The post's state does not allow this",
+        "Posts move between their states by fixed steps, and none leads there; `details.status` tells where it stands.",
+        "Read the post again and go on from where it stands.",
+    ),
+    "posts.slug_taken": Reason(
+        "CONFLICT",
+        "The slug is taken",
+        "Another post of the workspace has this slug.",
+        "Choose another, or send `null` to have one made from the title if that one is free.",
+    ),
     "publishing.url_refused": Reason(
         "BAD_REQUEST",
         "This address is not called",
