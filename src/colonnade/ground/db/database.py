@@ -204,6 +204,13 @@ class Database:
                 if not ended and not connection.is_closed():
                     await connection.execute("rollback")
 
+    async def adopt(self, connection: Connection, reach: Reach) -> Tx:
+        """Scope a transaction that is already open, so that ours and the engine's rows commit together."""
+        await connection.execute(
+            f"set local app.agency_id = '{_agency(reach)}'; set local app.workspace_ids = '{_workspaces(reach)}'"
+        )
+        return Tx(connection, reach, self.pepper)
+
     async def lookup(self, sql: str, *arguments: Any) -> list[Record]:
         """Call one of the look-up functions outside of any tenant's scope, in a statement of its own."""
         async with self.pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 from colonnade.ground.core.reasons import REASONS
 from colonnade.ground.core.refusals import Kind
 from colonnade.ground.web.access import CONTENT, Place, Who, access_of
+from colonnade.ground.web.applications import summary_of
 from colonnade.ground.web.operations import Operation
 from colonnade.ground.web.problems import MEDIA_TYPE, STATUS
 from colonnade.ground.web.shapes import Shown
@@ -67,6 +68,8 @@ def operations(routes: list[BaseRoute]) -> list[Operation]:
 
 def _complete(operation: dict[str, Any], route: Operation, method: str) -> None:
     declared = access_of(route.endpoint)
+    operation["summary"], operation["description"] = summary_of(route.endpoint)
+    operation["operationId"] = _operation_id(route)
     if declared.who is not Who.ANYONE:
         operation["security"] = [{"bearer": []}, {"xAuth": []}]
     if declared.scope is not None:
@@ -77,6 +80,11 @@ def _complete(operation: dict[str, Any], route: Operation, method: str) -> None:
     responses.pop("422", None)
     for status in sorted(_statuses(route, method)):
         responses.setdefault(str(status), _problem(status))
+
+
+def _operation_id(route: Operation) -> str:
+    """`workspaces.create`: the slice and the verb, by which client generators name their functions."""
+    return f"{route.endpoint.__module__.split('.')[-2]}.{route.endpoint.__name__}"
 
 
 def _add_parameters(operation: dict[str, Any], place: Place, method: str) -> None:
