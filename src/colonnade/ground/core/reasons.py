@@ -157,6 +157,12 @@ REASONS: Final[dict[str, Reason]] = {
         "The agency's `lockedSettings` lists this setting, so no workspace may set its own value.",
         "Remove the field, or take the lock off with PATCH /v1/agency/settings.",
     ),
+    "settings.locks_out": Reason(
+        "UNPROCESSABLE",
+        "The allowlist would lock you out",
+        "The new allowlist of addresses does not hold the address that this very call came from.",
+        "Add your own address, shown in `details`, to the list, or call from an address that is on it.",
+    ),
     "settings.byok_without_key": Reason(
         "UNPROCESSABLE",
         "There is no own key for this provider",
