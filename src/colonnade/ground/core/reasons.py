@@ -181,6 +181,12 @@ REASONS: Final[dict[str, Reason]] = {
         "A hard cap would be passed; `details` names the cap, what it leaves and where it is set.",
         "Raise the cap, or wait for the next cycle.",
     ),
+    "credits.hold_exceeded": Reason(
+        "UNPROCESSABLE",
+        "More was used than was held",
+        "A settlement would charge more than its hold set aside; `details` has both amounts.",
+        "Hold an upper bound of the work before it starts, and charge at most that.",
+    ),
     "credits.reference_reused": Reason(
         "CONFLICT",
         "This reference was used for another charge",
