@@ -1,0 +1,1 @@
+"""What lives inside one workspace: its content, and later its keywords, outreach and citations."""
