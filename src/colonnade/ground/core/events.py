@@ -8,6 +8,7 @@ EVENTS: Final[dict[str, str]] = {
     "members.added": "A person became a member of the agency",
     "keys.minted": "An API key was made",
     "keys.updated": "An API key's name, scopes or limits changed",
+    "keys.rolled": "An API key got a new secret",
     "keys.revoked": "An API key was revoked",
     "workspaces.created": "A workspace was made",
     "workspaces.updated": "A workspace, its brand or its settings changed",
