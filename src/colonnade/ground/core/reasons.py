@@ -97,6 +97,12 @@ REASONS: Final[dict[str, Reason]] = {
         "The source address is not on the allowlist of the key or of the agency.",
         "Call from an allowed address, or add this one to the allowlist.",
     ),
+    "keys.ended": Reason(
+        "UNPROCESSABLE",
+        "The key to be changed has ended",
+        "The key that the request wants to change or roll is revoked, or has expired.",
+        "Make a new key; an expired one can be given a later `expiresAt` first.",
+    ),
     "keys.scope_missing": Reason(
         "FORBIDDEN",
         "The key lacks a scope",
