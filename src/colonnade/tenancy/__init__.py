@@ -1,0 +1,1 @@
+"""Who there is and what they own: the audit log, agencies, people, workspaces, keys."""

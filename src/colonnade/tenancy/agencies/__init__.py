@@ -1,0 +1,48 @@
+"""The agency: its profile, its settings, and the policy that its workspaces inherit.
+
+An agency is made together with its owner by `people.found_agency`; here is the agency's own row.
+"""
+
+from colonnade.tenancy.agencies.model import (
+    APPROVAL_POLICY,
+    COLOR,
+    CREDIT_POOL,
+    EMAIL,
+    GATES,
+    LOCKABLE,
+    MODEL,
+    URL,
+    Agency,
+    approval_default,
+    timezone,
+)
+from colonnade.tenancy.agencies.service import (
+    create,
+    ensure_test_twin,
+    entering,
+    get,
+    in_force,
+    update,
+    update_settings,
+)
+
+__all__ = [
+    "APPROVAL_POLICY",
+    "COLOR",
+    "CREDIT_POOL",
+    "EMAIL",
+    "GATES",
+    "LOCKABLE",
+    "MODEL",
+    "URL",
+    "Agency",
+    "approval_default",
+    "create",
+    "ensure_test_twin",
+    "entering",
+    "get",
+    "in_force",
+    "timezone",
+    "update",
+    "update_settings",
+]

@@ -1,0 +1,179 @@
+"""The agency and the rules of its profile and settings: what they may hold, what locks mean."""
+
+import ipaddress
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from typing import Any, Final
+
+from colonnade.ground.core import checking
+from colonnade.ground.core.checking import Check, Findings
+from colonnade.ground.core.refusals import Refused
+
+GATES: Final = ("publish", "outreach_send", "indexing_submit")
+"""The steps of a run that may wait for a person."""
+
+APPROVAL_DEFAULTS: Final[Mapping[str, str]] = {
+    "publish": "require_approval",
+    "outreach_send": "require_approval",
+    "indexing_submit": "auto",
+}
+"""What holds where neither workspace nor agency say anything: what the world sees waits for a person."""
+
+LOCKABLE: Final = (
+    "approvalPolicy",
+    *(f"approvalPolicy.{gate}" for gate in GATES),
+    *("defaultModel", "creditPool", "borrowLimit", "byok", "publishing"),
+)
+"""The workspace settings that an agency may keep to itself; a lock on `approvalPolicy` locks every gate."""
+
+GOVERNED: Final = frozenset({"defaultApprovalPolicy", "lockedSettings", "approvalRules", "creditPool", "creditCycle"})
+"""Settings that decide what workspaces may do or spend: they need the scope `workspaces:govern` besides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """One agency account; a test twin names the live agency that it belongs to."""
+
+    id: str
+    live_agency_id: str | None
+    name: str
+    website: str | None
+    branding: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def mode(self) -> str:
+        """`live` or `test`."""
+        return "live" if self.live_agency_id is None else "test"
+
+    def is_locked(self, path: str) -> bool:
+        """Whether workspaces may not set this; a lock on a whole object locks each part of it."""
+        locked = self.settings.get("lockedSettings", ())
+        return path in locked or path.partition(".")[0] in locked
+
+    def admits(self, address: str | None) -> bool:
+        """Whether the agency's allowlist lets calls from this address through; no list lets all through."""
+        return admits(self.settings.get("ipAllowlist", ()), address)
+
+
+def approval_default(agency: Agency, gate: str) -> tuple[str, str]:
+    """What the agency says of a gate, and whether that is its own word or the installation's default."""
+    own = agency.settings.get("defaultApprovalPolicy", {}).get(gate)
+    return (own, "agency") if own else (APPROVAL_DEFAULTS[gate], "default")
+
+
+def admits(networks: tuple[str, ...] | list[str], address: str | None) -> bool:
+    """Whether one of the networks holds the address; an empty list holds every one, IPv4 inside IPv6 counts as IPv4."""
+    if not networks or address is None:
+        return True
+    known = ipaddress.ip_address(address)
+    plain = getattr(known, "ipv4_mapped", None) or known
+    return any(plain in ipaddress.ip_network(network) for network in networks)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def timezone(value: Any, pointer: str, findings: Findings) -> Any:
+    """The name of an IANA time zone."""
+    if not isinstance(value, str) or value not in _zones():
+        findings.add(pointer, "must be an IANA time zone such as Europe/Berlin")
+    return value
+
+
+def _network(value: Any, pointer: str, findings: Findings) -> Any:
+    try:
+        return str(ipaddress.ip_network(value.strip(), strict=False))
+    except (ValueError, AttributeError):
+        findings.add(pointer, "must be an address or a network such as 203.0.113.0/24")
+        return value
+
+
+def _anchor(value: Any, pointer: str, findings: Findings) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 28:
+        return value
+    try:
+        return date.fromisoformat(value).isoformat()
+    except (TypeError, ValueError):
+        findings.add(pointer, "must be a day of the month from 1 to 28, or a date such as 2026-01-15")
+        return value
+
+
+_CYCLE: Final = checking.shape(
+    {"kind": checking.one_of("month", "rolling"), "days": checking.integer(1, 366), "anchor": _anchor}, ["kind"]
+)
+
+
+def _credit_cycle(value: Any, pointer: str, findings: Findings) -> Any:
+    cycle = _CYCLE(value, pointer, findings)
+    if cycle.get("kind") == "rolling" and "days" not in cycle:
+        findings.add(f"{pointer}/days", "is required for a rolling cycle")
+    if cycle.get("kind") == "month" and not isinstance(cycle.get("anchor", 1), int):
+        findings.add(f"{pointer}/anchor", "must be a day of the month from 1 to 28")
+    return cycle
+
+
+GATE_VALUE: Final = checking.one_of("auto", "require_approval")
+APPROVAL_POLICY: Final = checking.shape(dict.fromkeys(GATES, GATE_VALUE))
+CREDIT_POOL: Final = checking.one_of("workspace", "agency")
+MODEL: Final = checking.text(1, 200)
+URL: Final = checking.text(1, 2048, pattern=r"https?://[^\s/@?#]+(?:[/?#]\S*)?", says="must be an http(s) URL")
+COLOR: Final = checking.text(4, 7, pattern=r"#(?:[0-9A-Fa-f]{3}){1,2}", says="must be a color such as #1a73e8")
+EMAIL: Final = checking.text(3, 320, pattern=r"[^\s@]+@[^\s@]+\.[^\s@]+", says="must be an e-mail address")
+
+_RULE: Final = checking.shape(
+    {
+        "people": checking.integer(1, 3),
+        "timeoutSeconds": checking.integer(60, 366 * 86_400),
+        "routedTo": checking.text(1, 255),
+    }
+)
+
+SETTINGS: Final = checking.shape(
+    {
+        "defaultApprovalPolicy": APPROVAL_POLICY,
+        "lockedSettings": checking.list_of(checking.one_of(*LOCKABLE), len(LOCKABLE) * 2, distinct=True),
+        "approvalRules": checking.shape(dict.fromkeys(GATES, _RULE)),
+        "defaultModel": MODEL,
+        "creditPool": CREDIT_POOL,
+        "creditCycle": _credit_cycle,
+        "timezone": timezone,
+        "ipAllowlist": checking.list_of(_network, 200, distinct=True),
+        "requireTwoFactor": checking.boolean,
+        "linkLimit": checking.integer(0, 1_000_000),
+        "rotateAfterDays": checking.integer(1, 3650),
+    }
+)
+
+_PROFILE: Final[dict[str, Check]] = {
+    "name": checking.text(1, 255),
+    "website": URL,
+    "branding": checking.shape({"logoUrl": URL, "primaryColor": COLOR, "supportEmail": EMAIL}),
+}
+PROFILE: Final = checking.shape(_PROFILE, ["name"])
+
+
+def checked(check: Check, value: Any) -> dict[str, Any]:
+    """The object as it shall be kept, or a refusal that names every bad field."""
+    findings = Findings()
+    kept: dict[str, Any] = check(value, "", findings)
+    findings.refuse_if_any()
+    return kept
+
+
+def refuse_lock_out(settings: Mapping[str, Any], address: str | None) -> None:
+    """Nobody may write an allowlist that they themselves are not on."""
+    if not admits(settings.get("ipAllowlist", ()), address):
+        raise Refused(
+            "settings.locks_out",
+            f"Your own address {address} is not on this allowlist; you would lock yourself out. Add it to the list.",
+            details={"address": address},
+        )

@@ -1,0 +1,156 @@
+"""A workspace: one brand of an agency with everything that belongs to it; and what a list of them is asked for."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from colonnade.ground.core.refusals import Refused
+from colonnade.ground.db.database import Tx
+
+WORKSPACE: Final = "workspace"
+
+Sort = Literal["name", "-name", "createdAt", "-createdAt", "lastActiveAt", "-lastActiveAt"]
+Position = tuple[str | datetime | None, str]
+"""Where a page ended: the value that it is sorted by, and the id of its last row."""
+
+StoredKeys = Callable[[Tx, str, frozenset[str]], Awaitable[frozenset[str]]]
+"""Tells for which of these providers the workspace or its agency has stored an own key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What may be set of a workspace; `settings` are its own values alone."""
+
+    name: str
+    primary_domain: str | None = None
+    slug: str | None = None
+    external_id: str | None = None
+    industry: str | None = None
+    timezone: str = "UTC"
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] | None = None
+    brand: Mapping[str, Any] | None = None
+    white_label: Mapping[str, Any] | None = None
+    owner_id: str | None = None
+    allow_duplicate_domain: bool = False
+
+    def owned_by(self, member_id: str) -> "Profile":
+        """The same with this owner."""
+        return replace(self, owner_id=member_id)
+
+    def with_slug(self, slug: str) -> "Profile":
+        """The same under another slug."""
+        return replace(self, slug=slug)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One brand with its own settings; what it inherits is told by `effective`."""
+
+    agency_id: str
+    id: str
+    name: str
+    primary_domain: str | None
+    allow_duplicate_domain: bool
+    slug: str
+    external_id: str | None
+    industry: str | None
+    timezone: str
+    tags: tuple[str, ...]
+    metadata: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    brand: Mapping[str, Any]
+    white_label: Mapping[str, Any]
+    owner_id: str | None
+    archived_at: datetime | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it takes writes; an archived one is read only."""
+        return self.archived_at is None
+
+    def require_open(self) -> None:
+        """Refuse when archived."""
+        if not self.is_active:
+            raise Refused(
+                "workspace.archived",
+                f"The workspace {self.name} is archived: it can be read, not written. Restore it first.",
+                details={"workspaceId": self.id},
+            )
+
+    def as_sent(self) -> dict[str, Any]:
+        """What may be set of it, in the names of the wire: what a merge patch applies to and the audit log compares."""
+        return {
+            "name": self.name,
+            "primaryDomain": self.primary_domain,
+            "slug": self.slug,
+            "externalId": self.external_id,
+            "industry": self.industry,
+            "timezone": self.timezone,
+            "tags": list(self.tags),
+            "metadata": dict(self.metadata),
+            "settings": dict(self.settings),
+            "brand": dict(self.brand),
+            "whiteLabel": dict(self.white_label),
+            "ownerId": self.owner_id,
+            "allowDuplicateDomain": self.allow_duplicate_domain,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which workspaces a list shows; a field that is none does not restrict, several tags must all be there."""
+
+    tags: tuple[str, ...] = ()
+    active: bool | None = None
+    q: str | None = None
+    ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """How a list is cut: its order, the length of a page, the position after which it goes on."""
+
+    sort: Sort = "-createdAt"
+    limit: int = 50
+    after: Position | None = None
+    counts_all: bool = False
+    """Count beyond the first thousand too."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspacePage:
+    """A page of workspaces, where the next one begins (none: this is the last), and how many there are in all."""
+
+    items: tuple[Workspace, ...]
+    next: Position | None
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveSettings:
+    """What holds for a workspace, and for each path where it comes from and whether the agency has locked it."""
+
+    values: Mapping[str, Any]
+    sources: Mapping[str, Mapping[str, Any]]
+
+
+def taken(clash: str, workspace_id: str | None) -> Refused:
+    """The refusal for a name that another workspace has."""
+    reason, sentence = {
+        "slug": ("workspace.slug_taken", "Another workspace of the agency has this slug; choose another."),
+        "external_id": (
+            "workspace.external_id_taken",
+            "Another workspace of the agency has this external id; change that one, or use another.",
+        ),
+        "primary_domain": (
+            "workspace.duplicate_domain",
+            "Another active workspace of the agency has this domain; use it, or send `allowDuplicateDomain`.",
+        ),
+    }[clash]
+    return Refused(reason, sentence, details={} if workspace_id is None else {"workspaceId": workspace_id})
