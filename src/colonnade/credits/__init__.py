@@ -1,0 +1,50 @@
+"""Credits: pools and their grants, holds and what they were settled for, usage. A ledger of double entry lies below.
+
+Amounts are whole milli-credits. Which pool pays for a workspace is its `creditPool` setting's to say.
+"""
+
+from colonnade.credits.funding import available, balances, grant, transfer
+from colonnade.credits.holding import hold, hold_many, release, settle
+from colonnade.credits.model import (
+    PRICES,
+    CreditsOverview,
+    Cycle,
+    Grant,
+    Hold,
+    HoldRequest,
+    HoldState,
+    Moved,
+    PoolBalance,
+    Price,
+    PriceList,
+    Settled,
+    Source,
+    UsageLine,
+)
+from colonnade.credits.pricing import price_list
+
+__all__ = [
+    "PRICES",
+    "CreditsOverview",
+    "Cycle",
+    "Grant",
+    "Hold",
+    "HoldRequest",
+    "HoldState",
+    "Moved",
+    "PoolBalance",
+    "Price",
+    "PriceList",
+    "Settled",
+    "Source",
+    "UsageLine",
+    "available",
+    "balances",
+    "grant",
+    "hold",
+    "hold_many",
+    "price_list",
+    "release",
+    "settle",
+    "transfer",
+]
