@@ -1,0 +1,35 @@
+"""API keys: how programs enter an agency or one of its workspaces.
+
+Minting, changing, rolling and revoking; the key ring that verifies them, the limiter that counts their calls, and the
+keeper that the HTTP door asks. A key's text is shown once and stored nowhere.
+"""
+
+from colonnade.tenancy.keys.keeper import KeyKeeper, Uses
+from colonnade.tenancy.keys.limiter import Limiter, Taken
+from colonnade.tenancy.keys.model import USUAL_RATE, Changes, Draft, Key, Minted, RateLimit
+from colonnade.tenancy.keys.ring import KeyRing, RingOptions, Verified
+from colonnade.tenancy.keys.service import count, for_installation, get, mint, page, revoke, roll, update
+
+__all__ = [
+    "USUAL_RATE",
+    "Changes",
+    "Draft",
+    "Key",
+    "KeyKeeper",
+    "KeyRing",
+    "Limiter",
+    "Minted",
+    "RateLimit",
+    "RingOptions",
+    "Taken",
+    "Uses",
+    "Verified",
+    "count",
+    "for_installation",
+    "get",
+    "mint",
+    "page",
+    "revoke",
+    "roll",
+    "update",
+]

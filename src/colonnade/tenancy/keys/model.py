@@ -1,0 +1,224 @@
+"""API keys and their rules: what a key may hold, until when it is good, and from where it may call.
+
+No clock and no database here: instants and addresses are handed in.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal, TypedDict
+
+from colonnade.ground.core.callers import Reach
+from colonnade.ground.core.instants import format_instant
+from colonnade.ground.core.refusals import BadFields, FieldError, Refused
+from colonnade.ground.core.scopes import PRESETS, SCOPES, expand, holdable
+from colonnade.ground.core.secrets import Secret
+
+KeyScope = Literal["agency", "workspace"]
+State = Literal["active", "expired", "revoked"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+MOST_NETWORKS: Final = 100
+MOST_WORKSPACES: Final = 1000
+MOST_REQUESTS: Final = 1_000_000
+LONGEST_WINDOW_SECONDS: Final = 86_400
+LONGEST_OVERLAP_SECONDS: Final = 604_800
+
+_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """So many requests in a window that opens with the first of them."""
+
+    requests: int
+    window_seconds: int
+
+
+USUAL_RATE: Final = RateLimit(100, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key as everybody may see it; its text is not part of it and cannot be read back."""
+
+    agency_id: str
+    workspace_id: str | None
+    id: str
+    scope: KeyScope
+    name: str
+    description: str
+    hint: str
+    scopes: tuple[str, ...]
+    """As given: `*` stands for all that the kind may hold, in later versions too."""
+    workspaces: tuple[str, ...] | None
+    ip_allowlist: tuple[Network, ...]
+    rate_limit: RateLimit | None
+    mode: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    revoked_by: str | None
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    last_used_at: datetime | None = None
+    last_used_ip: str | None = None
+
+    def state(self, at: datetime) -> State:
+        """What the key is at this instant; derived, never stored."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= at else "active"
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The scopes that the key holds, `*` written out; a scope that no longer exists is not held."""
+        return expand(self.scopes, self.scope) & holdable(self.scope)
+
+    @property
+    def reach(self) -> Reach:
+        """What a transaction of this key may see."""
+        only = self.workspaces if self.workspace_id is None else (self.workspace_id,)
+        return Reach(self.agency_id, only)
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A new key, or a new secret of one: the only place where a key's text is in clear."""
+
+    key: Key
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody wants of a new key. `workspaces` none means all; `rate_limit` none means unlimited."""
+
+    name: str
+    description: str = ""
+    scopes: Sequence[str] | None = None
+    preset: str | None = None
+    workspaces: Sequence[str] | None = None
+    ip_allowlist: Sequence[str] = field(default_factory=tuple)
+    rate_limit: RateLimit | None = USUAL_RATE
+    expires_at: datetime | None = None
+    mode: str | None = None
+    """`live` or `test`; none is the maker's own. A test key belongs to the agency's test twin."""
+
+
+class Changes(TypedDict, total=False):
+    """What may be changed of a key; only the names that are there are changed."""
+
+    name: str
+    description: str
+    scopes: Sequence[str]
+    ip_allowlist: Sequence[str]
+    rate_limit: RateLimit | None
+    expires_at: datetime | None
+
+
+def revoked(at: datetime) -> Refused:
+    """The refusal of a key that somebody ended; says when."""
+    when = format_instant(at)
+    return Refused("keys.revoked", f"This key was revoked at {when}.", details={"revokedAt": when})
+
+
+def expired(at: datetime) -> Refused:
+    """The refusal of a key, or of a rolled secret, whose time is over; says since when."""
+    when = format_instant(at)
+    return Refused("keys.expired", f"This key expired at {when}.", details={"expiredAt": when})
+
+
+def address_refused() -> Refused:
+    """The refusal of a call from elsewhere; the allowlist itself is not told to who is not on it."""
+    return Refused(
+        "keys.address_refused", "Calls from this address are not on the allowlist of the key or of its agency."
+    )
+
+
+def granted_scopes(scopes: Sequence[str] | None, preset: str | None, kind: KeyScope) -> tuple[str, ...]:
+    """The scopes to store: an unknown or foreign name in a list is a bad field, a preset is cut to the kind."""
+    if scopes is not None and preset is not None:
+        raise BadFields([FieldError("/preset", "cannot stand beside `scopes`; send one of them")])
+    if scopes is not None:
+        return _listed(scopes, kind)
+    if preset is None and kind == "agency":
+        sentence = "an agency key needs `scopes` or `preset`"
+        raise BadFields([FieldError("/scopes", sentence), FieldError("/preset", sentence)])
+    return _preset(preset or "workspace", kind)
+
+
+def _listed(scopes: Sequence[str], kind: KeyScope) -> tuple[str, ...]:
+    errors = [FieldError("/scopes", "must name at least one scope")] if not scopes else []
+    for number, name in enumerate(scopes):
+        if name != "*" and name not in SCOPES:
+            errors.append(FieldError(f"/scopes/{number}", "is not a scope"))
+        elif name != "*" and name not in holdable(kind):
+            errors.append(FieldError(f"/scopes/{number}", f"is nothing that a key of a {kind} may hold"))
+    if errors:
+        raise BadFields(errors)
+    return ("*",) if "*" in scopes else tuple(sorted(set(scopes)))
+
+
+def _preset(preset: str, kind: KeyScope) -> tuple[str, ...]:
+    if preset not in PRESETS:
+        raise BadFields([FieldError("/preset", f"must be one of {', '.join(PRESETS)}")])
+    scopes = PRESETS[preset] & holdable(kind)
+    if not scopes:
+        raise BadFields([FieldError("/preset", f"holds nothing that a key of a {kind} may hold")])
+    return ("*",) if scopes == holdable(kind) else tuple(sorted(scopes))
+
+
+def networks(texts: Sequence[str], pointer: str = "/ipAllowlist") -> tuple[Network, ...]:
+    """The addresses and CIDR blocks of an allowlist; every bad entry is named with what is wrong."""
+    found: list[Network] = []
+    errors: list[FieldError] = []
+    if len(texts) > MOST_NETWORKS:
+        raise BadFields([FieldError(pointer, f"may have at most {MOST_NETWORKS} entries")])
+    for number, text in enumerate(texts):
+        try:
+            found.append(_network(text))
+        except ValueError as error:
+            errors.append(FieldError(f"{pointer}/{number}", str(error)))
+    if errors:
+        raise BadFields(errors)
+    return tuple(dict.fromkeys(found))
+
+
+def _network(text: str) -> Network:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError("is neither an IPv4 or IPv6 address nor a CIDR block") from error
+    if "%" in text:
+        raise ValueError("names a zone, which means nothing on another machine")
+    if "/" in text and ipaddress.ip_interface(text).ip != network.network_address:
+        raise ValueError(f"has bits set beyond its prefix; did you mean {network}?")
+    return _unmapped_network(network)
+
+
+def _unmapped_network(network: Network) -> Network:
+    """An IPv4 block written inside IPv6 (`::ffff:10.0.0.0/104`) is that IPv4 block."""
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        start = ipaddress.IPv4Address(int(network.network_address) & 0xFFFF_FFFF)
+        return ipaddress.IPv4Network((start, network.prefixlen - 96))
+    return network
+
+
+def read_address(text: str | None) -> IpAddress | None:
+    """The source address as a value; an IPv4 address inside IPv6 (`::ffff:192.0.2.1`) is that IPv4 address."""
+    try:
+        address = ipaddress.ip_address((text or "").partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def is_on(allowlist: Iterable[Network], address: str | None) -> bool:
+    """Whether an address is on the list; one that is unknown or no address is on none."""
+    known = read_address(address)
+    return known is not None and any(known in network for network in allowlist)
