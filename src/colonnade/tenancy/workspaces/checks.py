@@ -4,6 +4,8 @@ from typing import Any, Final
 
 from colonnade.ground.core import checking
 from colonnade.ground.core.checking import Check, Findings
+from colonnade.ground.core.merging import merge
+from colonnade.ground.core.refusals import BadField
 from colonnade.tenancy.agencies import APPROVAL_POLICY, COLOR, CREDIT_POOL, EMAIL, MODEL, URL, timezone
 from colonnade.tenancy.workspaces.model import Profile
 from colonnade.tenancy.workspaces.naming import normalized_domain
@@ -133,6 +135,16 @@ def read(sent: Any) -> Profile:
         owner_id=kept.get("ownerId"),
         allow_duplicate_domain=kept.get("allowDuplicateDomain", False),
     )
+
+
+def merged(profile: Profile, patch: Any) -> Profile:
+    """The profile with a merge patch (RFC 7396) applied and checked; a slug can be changed, never unset."""
+    sent = merge(profile.as_sent(), patch)
+    if not isinstance(patch, dict):
+        return read(sent)
+    if patch.get("slug", "") is None:
+        raise BadField("/slug", "cannot be unset; leave it out or send another")
+    return read({**sent, **{name: value for name, value in patch.items() if name not in FIELDS}})
 
 
 def without_empty(settings: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A workspace: one brand of an agency with everything that belongs to it; and what a list of them is asked for."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -11,8 +11,8 @@ from colonnade.ground.db.database import Tx
 WORKSPACE: Final = "workspace"
 
 Sort = Literal["name", "-name", "createdAt", "-createdAt", "lastActiveAt", "-lastActiveAt"]
-Position = tuple[str | datetime | None, str]
-"""Where a page ended: the value that it is sorted by, and the id of its last row."""
+Position = tuple[str | None, str]
+"""Where a page ended: the value that it is sorted by, as text (none: never active), and the id of its last row."""
 
 StoredKeys = Callable[[Tx, str, frozenset[str]], Awaitable[frozenset[str]]]
 """Tells for which of these providers the workspace or its agency has stored an own key."""
@@ -29,10 +29,10 @@ class Profile:
     industry: str | None = None
     timezone: str = "UTC"
     tags: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] | None = None
-    settings: Mapping[str, Any] | None = None
-    brand: Mapping[str, Any] | None = None
-    white_label: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    brand: Mapping[str, Any] = field(default_factory=dict)
+    white_label: Mapping[str, Any] = field(default_factory=dict)
     owner_id: str | None = None
     allow_duplicate_domain: bool = False
 
@@ -43,6 +43,24 @@ class Profile:
     def with_slug(self, slug: str) -> "Profile":
         """The same under another slug."""
         return replace(self, slug=slug)
+
+    def as_sent(self) -> dict[str, Any]:
+        """The same in the names of the wire: what a merge patch applies to and the audit log compares."""
+        return {
+            "name": self.name,
+            "primaryDomain": self.primary_domain,
+            "slug": self.slug,
+            "externalId": self.external_id,
+            "industry": self.industry,
+            "timezone": self.timezone,
+            "tags": list(self.tags),
+            "metadata": dict(self.metadata),
+            "settings": dict(self.settings),
+            "brand": dict(self.brand),
+            "whiteLabel": dict(self.white_label),
+            "ownerId": self.owner_id,
+            "allowDuplicateDomain": self.allow_duplicate_domain,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +101,24 @@ class Workspace:
                 details={"workspaceId": self.id},
             )
 
-    def as_sent(self) -> dict[str, Any]:
-        """What may be set of it, in the names of the wire: what a merge patch applies to and the audit log compares."""
-        return {
-            "name": self.name,
-            "primaryDomain": self.primary_domain,
-            "slug": self.slug,
-            "externalId": self.external_id,
-            "industry": self.industry,
-            "timezone": self.timezone,
-            "tags": list(self.tags),
-            "metadata": dict(self.metadata),
-            "settings": dict(self.settings),
-            "brand": dict(self.brand),
-            "whiteLabel": dict(self.white_label),
-            "ownerId": self.owner_id,
-            "allowDuplicateDomain": self.allow_duplicate_domain,
-        }
+    @property
+    def profile(self) -> Profile:
+        """What may be set of it."""
+        return Profile(
+            name=self.name,
+            primary_domain=self.primary_domain,
+            slug=self.slug,
+            external_id=self.external_id,
+            industry=self.industry,
+            timezone=self.timezone,
+            tags=self.tags,
+            metadata=self.metadata,
+            settings=self.settings,
+            brand=self.brand,
+            white_label=self.white_label,
+            owner_id=self.owner_id,
+            allow_duplicate_domain=self.allow_duplicate_domain,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,19 @@
 """What can be done with a workspace: create, read, change, archive, restore."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from colonnade.ground.core.callers import Caller
+from colonnade.ground.core.merging import changes
 from colonnade.ground.core.refusals import BadField, NotFound, Refused
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import agencies, audit, people
 from colonnade.tenancy.workspaces import checks, naming, store
 from colonnade.tenancy.workspaces.model import Profile, StoredKeys, Workspace, taken
-from colonnade.tenancy.workspaces.settings import newly_byok, require_settable
+from colonnade.tenancy.workspaces.settings import newly_byok, require_govern, require_settable
 
 _SLUG_TRIES: Final = 8
+_UNIQUE: Final = frozenset({"slug", "externalId", "primaryDomain", "allowDuplicateDomain"})
 
 
 async def no_stored_keys(_tx: Tx, _workspace_id: str, _providers: frozenset[str]) -> frozenset[str]:
@@ -31,14 +34,72 @@ async def create(
         raise Refused("keys.wrong_kind", "Only a key that reaches all workspaces may make one.")
     profile = checks.read(fields)
     agency = await agencies.in_force(tx)
-    require_settable(caller, agency, {}, profile.settings or {})
-    await _require_stored_keys(tx, "", {}, profile.settings or {}, stored_keys)
+    require_settable(caller, agency, {}, profile.settings)
+    await _require_stored_keys(tx, "", {}, profile.settings, stored_keys)
     profile = await _with_owner(tx, profile)
     workspace = await _add(tx, profile)
     await audit.record(
-        tx, caller, "workspaces.created", workspace.id, workspace_id=workspace.id, after=_told(workspace.as_sent())
+        tx,
+        caller,
+        "workspaces.created",
+        workspace.id,
+        workspace_id=workspace.id,
+        after=_told(workspace.profile.as_sent()),
     )
     return workspace
+
+
+async def update(
+    tx: Tx,
+    caller: Caller,
+    workspace_id: str,
+    *,
+    patch: dict[str, Any],
+    expected_version: int | None = None,
+    stored_keys: StoredKeys = no_stored_keys,
+) -> Workspace:
+    """Merge a patch (RFC 7396, names of the wire) into a workspace; null goes back to inherited or unset.
+
+    What changes nothing writes nothing. Refused: a version that is not the current one, an archived workspace, locked
+    settings, and what needs `workspaces:govern` (approval policy, credit pool, borrow limit, owner) without it.
+    """
+    caller.require("workspaces:write")
+    workspace = await _opened(tx, workspace_id, expected_version)
+    workspace.require_open()
+    profile = checks.merged(workspace.profile, patch)
+    before, after = changes(workspace.profile.as_sent(), profile.as_sent())
+    if not after:
+        return workspace
+    await _require_allowed(tx, caller, workspace, profile, stored_keys)
+    if not after.keys().isdisjoint(_UNIQUE):
+        _refuse_clash(await store.clashes(tx, profile, besides=workspace.id))
+    changed = await store.change(tx, workspace.id, profile)
+    old, new = _narrowed(before, after)
+    await audit.record(tx, caller, "workspaces.updated", workspace.id, workspace_id=workspace.id, before=old, after=new)
+    return changed
+
+
+async def archive(tx: Tx, caller: Caller, workspace_id: str, *, expected_version: int | None = None) -> Workspace:
+    """Make a workspace read only and free its domain for another; an archived one stays as it is."""
+    caller.require("workspaces:archive")
+    workspace = await _opened(tx, workspace_id, expected_version)
+    if not workspace.is_active:
+        return workspace
+    archived = await store.archive(tx, workspace.id)
+    await audit.record(tx, caller, "workspaces.archived", workspace.id, workspace_id=workspace.id)
+    return archived
+
+
+async def restore(tx: Tx, caller: Caller, workspace_id: str) -> Workspace:
+    """Let an archived workspace take writes again; refused while another active one has its domain."""
+    caller.require("workspaces:archive")
+    workspace = await _opened(tx, workspace_id, None)
+    if workspace.is_active:
+        return workspace
+    _refuse_clash(await store.clashes(tx, workspace.profile, besides=workspace.id))
+    restored = await store.restore(tx, workspace.id)
+    await audit.record(tx, caller, "workspaces.restored", workspace.id, workspace_id=workspace.id)
+    return restored
 
 
 async def get(tx: Tx, caller: Caller, workspace_id: str) -> Workspace:
@@ -71,10 +132,38 @@ def _found(workspace: Workspace | None) -> Workspace:
     return workspace
 
 
+async def _opened(tx: Tx, workspace_id: str, expected_version: int | None) -> Workspace:
+    workspace = _found(await store.find_locked(tx, workspace_id))
+    if expected_version is not None and workspace.version != expected_version:
+        raise Refused("request.precondition_failed", "The workspace has changed since the version in `If-Match`.")
+    return workspace
+
+
+def _refuse_clash(found: Mapping[str, str]) -> None:
+    for clash, whose in found.items():
+        raise taken(clash, whose)
+
+
+async def _require_allowed(
+    tx: Tx, caller: Caller, workspace: Workspace, profile: Profile, stored_keys: StoredKeys
+) -> None:
+    if profile.owner_id != workspace.owner_id:
+        require_govern(caller)
+        await _require_member(tx, profile.owner_id)
+    if profile.settings != workspace.settings:
+        agency = await agencies.in_force(tx)
+        require_settable(caller, agency, workspace.settings, profile.settings)
+        await _require_stored_keys(tx, workspace.id, workspace.settings, profile.settings, stored_keys)
+
+
+async def _require_member(tx: Tx, member_id: str | None) -> None:
+    if member_id is not None and await people.find_member(tx, member_id) is None:
+        raise BadField("/ownerId", "is not a member of this agency")
+
+
 async def _with_owner(tx: Tx, profile: Profile) -> Profile:
     if profile.owner_id is not None:
-        if await people.find_member(tx, profile.owner_id) is None:
-            raise BadField("/ownerId", "is not a member of this agency")
+        await _require_member(tx, profile.owner_id)
         return profile
     owner = await people.owner(tx)
     return profile if owner is None else profile.owned_by(owner.id)
@@ -90,8 +179,7 @@ async def _add(tx: Tx, profile: Profile) -> Workspace:
             del found["slug"]
             known = await store.slugs_like(tx, base[: naming.SLUG_MOST - 8], locked=True)
             candidate = profile.with_slug(naming.free_slug(base, known))
-        for clash, whose in found.items():
-            raise taken(clash, whose)
+        _refuse_clash(found)
         workspace = await store.add(tx, candidate)
         if workspace is not None:
             return workspace
@@ -107,6 +195,17 @@ async def _require_stored_keys(tx: Tx, workspace_id: str, before: Any, after: An
             f"There is no own key for {', '.join(lacking)}; store it before it is switched on.",
             details={"providers": lacking},
         )
+
+
+def _narrowed(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of objects, only what differs inside: a new voice is told without the whole brand."""
+    pairs = {
+        name: changes(before[name], after[name])
+        if isinstance(before[name], dict) and isinstance(after[name], dict)
+        else (before[name], after[name])
+        for name in after
+    }
+    return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
 
 
 def _told(sent: dict[str, Any]) -> dict[str, Any]:

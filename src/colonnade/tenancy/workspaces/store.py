@@ -14,6 +14,7 @@ COLUMNS: Final = (
     "agency_id, id, name, primary_domain, allow_duplicate_domain, slug, external_id, industry, timezone, tags, "
     "metadata, settings, brand, white_label, owner_id, archived_at, version, created_at, updated_at"
 )
+_NAMES: Final = COLUMNS.split(", ")
 WITHIN: Final = "agency_id = $1 and ($2::text[] is null or id = any ($2::text[]))"
 
 _SET: Final = (
@@ -63,7 +64,7 @@ _CONSTRAINTS: Final = {
 
 def workspace_of(row: Record) -> Workspace:
     """The noun behind a row of these columns."""
-    values = dict(row)
+    values = {name: row[name] for name in _NAMES}
     return Workspace(**{**values, "tags": tuple(values["tags"])})
 
 

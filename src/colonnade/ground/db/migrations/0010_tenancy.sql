@@ -187,8 +187,8 @@ grant select, insert, update on workspace_activity to colonnade_lookup;
 create function touch_workspaces(entries jsonb) returns void
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
     insert into workspace_activity (agency_id, workspace_id, last_active_at)
-    select e.agency_id, e.workspace_id, max(e.at)
-    from jsonb_to_recordset(entries) as e (agency_id text, workspace_id text, at timestamptz)
+    select e.agency_id, e.workspace_id, now()
+    from jsonb_to_recordset(entries) as e (agency_id text, workspace_id text)
     join workspace w on w.agency_id = e.agency_id and w.id = e.workspace_id
     group by e.agency_id, e.workspace_id
     order by e.agency_id, e.workspace_id

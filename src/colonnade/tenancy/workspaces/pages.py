@@ -1,0 +1,99 @@
+"""Lists of workspaces: filters, order and place in one composed text of constants."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from colonnade.ground.core.callers import Caller
+from colonnade.ground.db.database import Record, Tx
+from colonnade.tenancy.workspaces.model import Filters, Paging, Position, WorkspacePage
+from colonnade.tenancy.workspaces.naming import folded
+from colonnade.tenancy.workspaces.store import COLUMNS, reach_of, workspace_of
+
+_COUNTED: Final = 1_000
+"""Up to here a list tells its exact total; beyond, only who asks for it pays for the count."""
+
+_FROM: Final = """
+from workspace w left join workspace_activity a on a.agency_id = w.agency_id and a.workspace_id = w.id
+where w.agency_id = $1 and ($2::text[] is null or w.id = any ($2::text[]))
+"""
+_ROWS: Final = f"select {', '.join(f'w.{name}' for name in COLUMNS.split(', '))}, a.last_active_at {_FROM}"
+_KEYS: Final = {
+    "name": ("w.sort_name", "{}::text"),
+    "createdAt": ("w.created_at", "{}::timestamptz"),
+    "lastActiveAt": ("coalesce(a.last_active_at, '-infinity')", "coalesce({}::timestamptz, '-infinity')"),
+}
+
+
+class _Conditions:
+    """The texts that restrict a list, and the arguments that stand behind their numbers."""
+
+    def __init__(self, *first: Any) -> None:
+        self.arguments: list[Any] = list(first)
+        self.text = ""
+
+    def add(self, text: str, *values: Any) -> None:
+        numbers = []
+        for value in values:
+            self.arguments.append(value)
+            numbers.append(f"${len(self.arguments)}")
+        self.text += f" and {text.format(*numbers)}"
+
+
+async def page(tx: Tx, caller: Caller, filters: Filters, paging: Paging) -> WorkspacePage:
+    """The workspaces in reach that pass the filters, a page of them in a stable order, and how many there are."""
+    caller.require("workspaces:read")
+    conditions = _restricted(tx, filters)
+    total = await _count(tx, conditions, exactly=paging.counts_all)
+    name = paging.sort.removeprefix("-")
+    key, placeholder = _KEYS[name]
+    descending = paging.sort.startswith("-")
+    if paging.after is not None:
+        value, last_id = _value(name, paging.after[0]), paging.after[1]
+        comparison = "<" if descending else ">"
+        conditions.add(f"({key}, w.id) {comparison} ({placeholder}, {{}}::text)", value, last_id)
+    direction = "desc" if descending else "asc"
+    sql = f"{_ROWS}{conditions.text} order by {key} {direction}, w.id {direction} limit {paging.limit + 1:d}"
+    rows = await tx.fetch(sql, *conditions.arguments)
+    return _page(rows, name, paging.limit, total)
+
+
+def _restricted(tx: Tx, filters: Filters) -> _Conditions:
+    conditions = _Conditions(*reach_of(tx))
+    if filters.tags:
+        conditions.add("w.tags @> {}::text[]", list(filters.tags))
+    if filters.active is not None:
+        conditions.add("(w.archived_at is null) = {}::boolean", filters.active)
+    if filters.ids is not None:
+        conditions.add("w.id = any ({}::text[])", list(filters.ids))
+    if filters.q:
+        conditions.add(
+            "(strpos(w.sort_name, {}) > 0 or strpos(w.primary_domain, {}) > 0 or w.external_id = {})",
+            *(folded(filters.q), filters.q.strip().lower(), filters.q.strip()),
+        )
+    return conditions
+
+
+async def _count(tx: Tx, conditions: _Conditions, *, exactly: bool) -> int | None:
+    some = "" if exactly else f"limit {_COUNTED + 1}"
+    sql = f"select count(*) from (select {_FROM}{conditions.text} {some}) as found"
+    total: int = await tx.fetchval(sql, *conditions.arguments)
+    return total if exactly or total <= _COUNTED else None
+
+
+def _value(name: str, text: str | None) -> str | datetime | None:
+    return text if name == "name" or text is None else datetime.fromisoformat(text)
+
+
+def _page(rows: Sequence[Record], name: str, limit: int, total: int | None) -> WorkspacePage:
+    shown = rows[:limit]
+    items = tuple(workspace_of(row) for row in shown)
+    is_last = len(rows) <= limit
+    return WorkspacePage(items, None if is_last else _position(shown[-1], name), total)
+
+
+def _position(row: Record, name: str) -> Position:
+    if name == "name":
+        return folded(row["name"]), row["id"]
+    instant: datetime | None = row["created_at"] if name == "createdAt" else row["last_active_at"]
+    return None if instant is None else instant.isoformat(), row["id"]
