@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 from colonnade.ground.db.embedded.folder import Folder
 from colonnade.ground.db.embedded.refusals import CannotStart
@@ -19,7 +18,14 @@ from colonnade.ground.db.processes import die_with_parent
 
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
-Stream = int | IO[bytes]
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """What a program reads from and writes to, and the further descriptors that it inherits."""
+
+    stdin: int = subprocess.DEVNULL
+    output: int = subprocess.DEVNULL
+    inherited: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,7 @@ class Account:
         """Whether no step down is needed."""
         return self.uid == os.geteuid()
 
-    def spawn(
-        self, command: Sequence[object], folder: Path, *, stdin: Stream, stdout: Stream, stderr: Stream
-    ) -> subprocess.Popen[bytes]:
+    def spawn(self, command: Sequence[object], folder: Path, streams: Streams) -> subprocess.Popen[bytes]:
         """Run a program of PostgreSQL in this folder as this account, tied to the life of this thread.
 
         The folder is entered before the step down, so that a path which is closed to the account does not matter.
@@ -47,9 +51,10 @@ class Account:
             [str(part) for part in command],
             cwd=folder,
             env=_ENVIRONMENT,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
+            stdin=streams.stdin,
+            stdout=streams.output,
+            stderr=streams.output,
+            pass_fds=streams.inherited,
             start_new_session=True,
             umask=0o077,
             user=None if self.is_ours else self.uid,

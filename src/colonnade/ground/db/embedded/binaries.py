@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from colonnade.ground.db.embedded.account import Account
+from colonnade.ground.db.embedded.account import Account, Streams
 from colonnade.ground.db.embedded.copying import PROGRAMS, copies
 from colonnade.ground.db.embedded.folder import Folder
 from colonnade.ground.db.embedded.refusals import CannotStart
@@ -72,7 +72,7 @@ def make_reachable(binaries: Binaries, account: Account, folder: Folder) -> Bina
 
 def _major_of(folder: Folder) -> int | None:
     try:
-        return int((folder.cluster / "PG_VERSION").read_text("ascii"))
+        return int((folder.cluster / "PG_VERSION").read_text("utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
@@ -124,13 +124,7 @@ def _described(place: Path) -> Iterator[Binaries]:
 def _runs_as(place: Path, account: Account) -> bool:
     """Whether this account can run the programs of this place: tried, not guessed from modes."""
     try:
-        trial = account.spawn(
-            [place / "postgres", "--version"],
-            Path("/"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        trial = account.spawn([place / "postgres", "--version"], Path("/"), Streams())
     except PermissionError as error:
         if str(error.filename) == "/":
             raise CannotStart(

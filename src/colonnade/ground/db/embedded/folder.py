@@ -86,7 +86,7 @@ def take_turn(folder: Folder) -> Turn:
     deadline = time.monotonic() + _PATIENCE
     while not _try_lock(descriptor, fcntl.LOCK_EX):
         if time.monotonic() > deadline:
-            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            holder = os.pread(descriptor, 20, 0).decode("utf-8", "replace").strip()
             os.close(descriptor)
             raise AlreadyRunning(
                 f"Colonnade is already running in {folder.data}"

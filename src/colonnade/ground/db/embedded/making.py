@@ -7,14 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from colonnade.ground.db.embedded.account import Account
+from colonnade.ground.db.embedded.account import Account, Streams
 from colonnade.ground.db.embedded.binaries import Binaries
 from colonnade.ground.db.embedded.folder import Folder, sync_folder
 from colonnade.ground.db.embedded.log import ServerLog
 from colonnade.ground.db.embedded.refusals import CannotStart
-from colonnade.ground.db.embedded.sockets import data_folder_for_server, socket_folder_for_server
+from colonnade.ground.db.embedded.sockets import opened_for_server, socket_folder_for_server
 
 _ADMISSION = "# Over the socket, with a password.\nlocal all all scram-sha-256\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A program of PostgreSQL, and what it is told before and after the name of the data folder."""
+
+    program: str
+    before: Sequence[str] = ()
+    after: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +39,7 @@ class Programs:
     def serve(self) -> subprocess.Popen[bytes]:
         """Start the server."""
         cluster = self.folder.cluster
-        postgres = self.binaries.program("postgres")
-        command = [postgres, "-D", data_folder_for_server(cluster), *self._flags(cluster)]
-        return self._spawn(command, cluster, stdin=subprocess.DEVNULL)
+        return self._spawn(Run("postgres", after=self._flags(cluster)), cluster)
 
     def make_cluster(self, password: str) -> None:
         """Make the database under another name and give it its own only when it is whole."""
@@ -48,12 +55,10 @@ class Programs:
 
     def set_superuser_password(self, password: str, cluster: Path) -> None:
         """Set the password from inside a stopped database, which asks for none."""
-        postgres = self.binaries.program("postgres")
         quiet = ("-c", "log_min_error_statement=panic", "-c", "log_statement=none")
-        here = data_folder_for_server(cluster)
-        command = [postgres, "--single", "-D", here, *self._flags(cluster), *quiet, "postgres"]
+        run = Run("postgres", before=("--single",), after=(*self._flags(cluster), *quiet, "postgres"))
         literal = password.replace("'", "''").replace("\n", "")
-        process = self._spawn(command, cluster, stdin=subprocess.PIPE)
+        process = self._spawn(run, cluster, stdin=subprocess.PIPE)
         process.communicate(f"alter role postgres password '{literal}'\n".encode())
         self._demand_success(process, "The database's own password could not be set")
 
@@ -83,17 +88,8 @@ class Programs:
         if self.binaries.major >= 17:
             locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         careless = ["--no-sync"] if self.settings.get("fsync") == "off" else []
-        command = [
-            *(
-                self.binaries.program("initdb"),
-                "-D",
-                data_folder_for_server(draft),
-                "--username=postgres",
-                "--encoding=UTF8",
-            ),
-            *("--auth=reject", "--data-checksums", "--no-instructions", *locale, *careless),
-        ]
-        process = self._spawn(command, draft, stdin=subprocess.DEVNULL)
+        options = ("--username=postgres", "--encoding=UTF8", "--auth=reject", "--data-checksums", "--no-instructions")
+        process = self._spawn(Run("initdb", after=(*options, *locale, *careless)), draft)
         process.wait()
         self._demand_success(process, "The database could not be made")
 
@@ -102,7 +98,7 @@ class Programs:
         path = draft / "pg_hba.conf"
         path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(_ADMISSION)
         self.account.own(path)
 
@@ -114,11 +110,16 @@ class Programs:
         settings = {"unix_socket_directories": socket_folder_for_server(cluster), **self.settings}
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
-    def _spawn(self, command: Sequence[object], cluster: Path, *, stdin: int) -> subprocess.Popen[bytes]:
-        log = self.log.descriptor
+    def _spawn(self, run: Run, cluster: Path, *, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        program = self.binaries.program(run.program)
+        # Before version 16 a program looks for itself by leaving its folder, and cannot come back to a closed one.
+        place = cluster if self.binaries.major >= 16 else Path("/")
         try:
-            return self.account.spawn(command, cluster, stdin=stdin, stdout=log, stderr=log)
+            with opened_for_server(cluster) as (name, descriptors):
+                command = [program, *run.before, "-D", name, *run.after]
+                streams = Streams(stdin, self.log.descriptor, descriptors)
+                return self.account.spawn(command, place, streams)
         except OSError as error:
             raise CannotStart(
-                f"PostgreSQL's program {command[0]} cannot be run in {cluster} ({error.strerror})."
+                f"PostgreSQL's program {program} cannot be run in {cluster} ({error.strerror})."
             ) from error

@@ -46,7 +46,7 @@ def memory_is_in_use(cluster: Path) -> bool:
     """
     try:
         key, segment = _lock_file(cluster)[6].split()
-        table = Path("/proc/sysvipc/shm").read_text("ascii").splitlines()
+        table = Path("/proc/sysvipc/shm").read_text("utf-8").splitlines()
     except (OSError, ValueError, IndexError):
         return False
     rows = [line.split() for line in table[1:]]

@@ -8,6 +8,8 @@ import hashlib
 import os
 import stat
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +30,17 @@ _handles: dict[Path, _Handle] = {}
 _opening = threading.Lock()
 
 
-def data_folder_for_server(cluster: Path) -> str:
-    """What a program that is started inside the cluster folder calls that folder."""
-    return "/proc/self/cwd" if HAS_PROC else str(cluster)
+@contextmanager
+def opened_for_server(cluster: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """What a program that is started now may call the cluster folder, and the descriptors that it must inherit."""
+    if not HAS_PROC:
+        yield str(cluster), ()
+        return
+    descriptor = os.open(cluster, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}", (descriptor,)
+    finally:
+        os.close(descriptor)
 
 
 def socket_folder_for_server(cluster: Path) -> str:
