@@ -13,6 +13,7 @@ from colonnade.brand.content.model import (
     PostStatus,
     Revision,
     Writing,
+    edited,
     preview,
     slugify,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "approve",
     "delete",
     "draft",
+    "edited",
     "get",
     "mark_published",
     "page",
