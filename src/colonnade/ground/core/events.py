@@ -31,6 +31,7 @@ EVENTS: Final[dict[str, str]] = {
     "runs.started": "A run was started",
     "runs.succeeded": "A run ended well",
     "runs.failed": "A run failed",
+    "runs.cancel_requested": "A run at work was asked to stop",
     "runs.cancelled": "A run was cancelled",
     "approvals.raised": "A run asks for an approval",
     "approvals.approved": "An approval was given",

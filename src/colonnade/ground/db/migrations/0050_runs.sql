@@ -19,6 +19,8 @@ create table run (
     context jsonb,                                      -- brand, settings and policy as they were when the run began
     hold_id text collate "C",
     estimated bigint not null check (estimated >= 0),
+    prices jsonb not null,                              -- of the skill's features when the credits were held
+    usage jsonb not null default '{}',                  -- what was used, by step and feature; charged at the end
     credits_used bigint not null default 0 check (credits_used >= 0),
     result jsonb,
     error jsonb,
@@ -42,6 +44,7 @@ create table run (
 );
 create index run_by_workspace on run (agency_id, workspace_id, id desc);
 create index run_by_bulk on run (agency_id, bulk_id) where bulk_id is not null;
+create index run_by_parent on run (agency_id, parent_id) where parent_id is not null;
 create index run_pending on run (created_at, id) where state = 'PENDING' and admitted_at is null;
 create index run_active on run (agency_id, workspace_id) where ended_at is null and admitted_at is not null;
 create index run_to_cancel on run (cancel_requested_at) where ended_at is null and cancel_requested_at is not null;
@@ -239,7 +242,9 @@ begin
     )
     update run r set admitted_at = now(), updated_at = now()
     from chosen c
-    where r.agency_id = c.agency_id and r.id = c.id
+    -- Looked at again: a run may have been cancelled while this statement waited for its row.
+    where r.agency_id = c.agency_id and r.id = c.id and r.state = 'PENDING' and r.admitted_at is null
+      and r.cancel_requested_at is null
     returning r.agency_id, r.workspace_id, r.id, r.skill, r.queue;
 end $$;
 
@@ -272,7 +277,44 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
     from run r where r.state = 'PENDING' and r.admitted_at is null
 $$;
 
+-- Workers tell that they live, so that readiness can tell whether anybody works.
+create table worker_heartbeat (
+    worker_id text collate "C" primary key,
+    at timestamptz not null,
+    started_at timestamptz not null,
+    admitted_at timestamptz                             -- when it last looked for runs to admit
+);
+comment on table worker_heartbeat is 'tenancy: global';
+grant select on worker_heartbeat to colonnade_app;
+grant select, insert, update, delete on worker_heartbeat to colonnade_worker;
+
+-- Housekeeping over all agencies: what is past its time is deleted in batches; returns how many rows went.
+create policy lookup_read on idempotency for select to colonnade_lookup using (true);
+create policy lookup_forget on idempotency for delete to colonnade_lookup using (true);
+grant select, delete on idempotency to colonnade_lookup;
+create policy lookup_read on request_log for select to colonnade_lookup using (true);
+create policy lookup_forget on request_log for delete to colonnade_lookup using (true);
+grant select, delete on request_log to colonnade_lookup;
+
+create function forget_answers(most integer) returns bigint
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+    with gone as (
+        delete from idempotency where ctid = any (array(
+            select i.ctid from idempotency i where i.created_at < now() - interval '24 hours' limit most)) returning 1)
+    select count(*) from gone
+$$;
+
+create function forget_requests(older_than interval, most integer) returns bigint
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+    with gone as (
+        delete from request_log where ctid = any (array(
+            select r.ctid from request_log r where r.at < now() - older_than limit most)) returning 1)
+    select count(*) from gone
+$$;
+
 grant create on schema public to colonnade_lookup;
+alter function forget_answers(integer) owner to colonnade_lookup;
+alter function forget_requests(interval, integer) owner to colonnade_lookup;
 alter function admit_runs(integer, integer, integer) owner to colonnade_lookup;
 alter function set_run_task(text, text, uuid) owner to colonnade_lookup;
 alter function runs_to_cancel(integer) owner to colonnade_lookup;
@@ -281,7 +323,9 @@ alter function approvals_to_expire(integer) owner to colonnade_lookup;
 alter function runs_lag() owner to colonnade_lookup;
 revoke create on schema public from colonnade_lookup;
 revoke all on function admit_runs(integer, integer, integer), set_run_task(text, text, uuid), runs_to_cancel(integer),
-    decisions_to_deliver(integer), approvals_to_expire(integer), runs_lag() from public;
+    decisions_to_deliver(integer), approvals_to_expire(integer), runs_lag(), forget_answers(integer),
+    forget_requests(interval, integer) from public;
 grant execute on function admit_runs(integer, integer, integer), set_run_task(text, text, uuid), runs_to_cancel(integer),
-    decisions_to_deliver(integer), approvals_to_expire(integer) to colonnade_worker;
+    decisions_to_deliver(integer), approvals_to_expire(integer), forget_answers(integer),
+    forget_requests(interval, integer) to colonnade_worker;
 grant execute on function runs_lag() to colonnade_app, colonnade_worker;
