@@ -1,20 +1,19 @@
 """Agencies with workspaces and credits, each fresh, for the tests of this slice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+import asyncpg
 
 from colonnade import credits
-from colonnade.credits.model import HoldRequest
+from colonnade.credits import HoldRequest, UsageLine
 from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.core.callers import Caller, CallerKind, Reach
-from colonnade.ground.core.ids import new_id, new_request_id
-from colonnade.ground.core.scopes import AGENCY_SCOPES, WORKSPACE_SCOPES
+from colonnade.ground.core.ids import new_id
+from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database
 from colonnade.tenancy import agencies
-
-ADD_WORKSPACE = """
-insert into workspace (agency_id, id, name, sort_name, slug, settings, created_at, updated_at)
-values ($1, $2, $2, $2, $3, $4, now(), now())
-"""
+from tests.factories import a_workspace, an_agency
 
 
 @dataclass(frozen=True)
@@ -29,43 +28,66 @@ class Home:
     def agency_id(self) -> str:
         return self.caller.agency_id
 
-    def key_of(self, workspace_id: str) -> Caller:
+    def key_of(self, workspace_id: str, kind: CallerKind = CallerKind.WORKSPACE_KEY) -> Caller:
         """A key of that workspace alone."""
         reach = Reach(self.agency_id, (workspace_id,))
-        return Caller(
-            CallerKind.WORKSPACE_KEY, reach, WORKSPACE_SCOPES, new_id("key"), "client", new_request_id()
-        ).within(workspace_id)
+        return replace(self.caller, kind=kind, reach=reach, actor_id=new_id("key"), workspace_id=workspace_id)
 
     def run_in(self, workspace_id: str) -> Caller:
         """A run of that workspace."""
-        reach = Reach(self.agency_id, (workspace_id,))
-        return Caller(CallerKind.RUN, reach, WORKSPACE_SCOPES, new_id("inv"), "run", new_request_id()).within(
-            workspace_id
-        )
+        return self.key_of(workspace_id, CallerKind.RUN)
 
 
-async def a_home(
-    database: Database, *, workspaces: int = 2, granted: int = 0, pool: str | None = None, timezone: str = "UTC"
-) -> Home:
-    """A fresh agency; `granted` milli-credits lie in its own pool, `pool` is every workspace's own `creditPool`."""
-    operator = agencies.entering(new_id("agency"))
-    ids = tuple(new_id("ws") for _ in range(workspaces))
-    async with database.transaction(operator.reach) as tx:
-        await agencies.create(tx, operator, name="Nine Oaks")
-        await agencies.update_settings(tx, operator, patch={"timezone": timezone})
-        for identity in ids:
-            settings = {"creditPool": pool} if pool else {}
-            slug = identity.replace("_", "-")
-            await tx.execute(ADD_WORKSPACE, tx.agency_id, identity, slug, settings)
+async def a_home(database: Database, *, workspaces: int = 2, granted: int = 0, **settings: Any) -> Home:
+    """A fresh agency with workspaces; `granted` milli-credits lie in its own pool."""
+    home = await an_agency(database)
+    made = [await a_workspace(database, home, name=f"Brand {number}") for number in range(workspaces)]
+    async with database.transaction(home.reach) as tx:
+        if settings:
+            await agencies.update_settings(tx, home.caller, patch=settings)
         if granted:
-            await credits.grant(tx, operator, amount=MilliCredits(granted))
-    caller = Caller(
-        CallerKind.AGENCY_KEY, Reach(operator.agency_id), AGENCY_SCOPES, new_id("key"), "master", new_request_id()
-    )
-    return Home(database, caller, ids)
+            await credits.grant(tx, home.caller, amount=MilliCredits(granted))
+    return Home(database, home.caller, tuple(workspace.id for workspace in made))
 
 
-def a_request(workspace_id: str, amount: int, **fields: str | None) -> HoldRequest:
+def a_request(workspace_id: str, amount: int, reference: str | None = None, run_id: str | None = None) -> HoldRequest:
     """A wish for so many milli-credits, under a reference of its own."""
-    defaults: dict[str, str | None] = {"feature": "generation", "reference": new_id("inv"), "run_id": None}
-    return HoldRequest(workspace_id, MilliCredits(amount), **{**defaults, **fields})  # type: ignore[arg-type]
+    return HoldRequest(workspace_id, MilliCredits(amount), "generation", reference or new_id("inv"), run_id)
+
+
+def used(amount: int, feature: str = "generation", **fields: Any) -> UsageLine:
+    """A line of so many milli-credits."""
+    return UsageLine(feature, MilliCredits(amount), **fields)
+
+
+async def work(home: Home, workspace_id: str, *lines: UsageLine) -> None:
+    """A piece of work that uses exactly these, by the agency's key."""
+    amount = sum(line.credits for line in lines)
+    async with home.database.transaction(home.caller.reach) as tx:
+        hold = await credits.hold(tx, home.caller, a_request(workspace_id, amount))
+        await credits.settle(tx, home.caller, hold.id, lines)
+
+
+async def account_balances(home: Home) -> dict[str, int]:
+    """Every account that is not empty."""
+    async with home.database.transaction(home.caller.reach) as tx:
+        rows = await tx.fetch("select id, balance from credit_account where agency_id = $1", home.agency_id)
+    return {row["id"]: row["balance"] for row in rows if row["balance"]}
+
+
+async def available(home: Home, workspace_id: str) -> int:
+    """What the workspace could spend now."""
+    async with home.database.transaction(home.caller.reach) as tx:
+        return await credits.available(tx, home.caller, workspace_id)
+
+
+async def let_grants_expire(address: Address, home: Home) -> None:
+    """Let the time of every grant with an end be over; only the owner of the tables can turn the clock."""
+    owner = await asyncpg.connect(**address.arguments("colonnade_owner"))
+    async with owner.transaction():
+        await owner.execute("select set_config('app.agency_id', $1, true)", home.agency_id)
+        await owner.execute("select set_config('app.workspace_ids', '*', true)")
+        await owner.execute(
+            "update credit_grant set expires_at = now() - interval '1 second' where expires_at is not null"
+        )
+    await owner.close()

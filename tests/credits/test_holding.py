@@ -3,27 +3,16 @@
 import pytest
 
 from colonnade import credits
-from colonnade.credits import Hold, HoldState, UsageLine
+from colonnade.credits import Hold, HoldState
 from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.core.refusals import NotFound, Refused
 from colonnade.ground.db.database import Database
-from tests.credits.homes import Home, a_home, a_request
+from tests.credits.homes import Home, a_home, a_request, account_balances, available, used
 
 
 async def _held(home: Home, workspace_id: str, amount: int) -> Hold:
     async with home.database.transaction(home.caller.reach) as tx:
         return await credits.hold(tx, home.caller, a_request(workspace_id, amount, run_id="inv_1"))
-
-
-async def _available(home: Home, workspace_id: str) -> int:
-    async with home.database.transaction(home.caller.reach) as tx:
-        return await credits.available(tx, home.caller, workspace_id)
-
-
-async def _balances(home: Home) -> dict[str, int]:
-    async with home.database.transaction(home.caller.reach) as tx:
-        rows = await tx.fetch("select id, balance from credit_account where agency_id = $1", home.agency_id)
-    return {row["id"]: row["balance"] for row in rows if row["balance"]}
 
 
 async def test_a_hold_sets_credits_aside_until_it_is_settled(database: Database) -> None:
@@ -33,8 +22,8 @@ async def test_a_hold_sets_credits_aside_until_it_is_settled(database: Database)
     hold = await _held(home, first, 4_000)
 
     assert hold.state is HoldState.OPEN
-    assert await _available(home, first) == 6_000
-    assert await _balances(home) == {"issued": -10_000, "pool": 6_000, f"held:{first}": 4_000}
+    assert await available(home, first) == 6_000
+    assert await account_balances(home) == {"issued": -10_000, "pool": 6_000, f"held:{first}": 4_000}
 
 
 async def test_one_of_many_that_lacks_credits_fails_alone(database: Database) -> None:
@@ -49,7 +38,7 @@ async def test_one_of_many_that_lacks_credits_fails_alone(database: Database) ->
     assert isinstance(second, Refused)
     assert second.reason == "credits.exhausted"
     assert second.details == {"required": 5, "available": 4, "source": "agency"}
-    assert await _available(home, home.workspaces[0]) == 0
+    assert await available(home, home.workspaces[0]) == 0
 
 
 async def test_a_single_hold_without_credits_is_refused(database: Database) -> None:
@@ -66,14 +55,14 @@ async def test_a_hold_of_nothing_needs_no_credits(database: Database) -> None:
 
     hold = await _held(home, home.workspaces[0], 0)
     async with database.transaction(home.caller.reach) as tx:
-        settled = await credits.settle(tx, home.caller, hold.id, [UsageLine("webhook_delivery", MilliCredits(0))])
+        settled = await credits.settle(tx, home.caller, hold.id, [used(0, "webhook_delivery")])
 
     assert (settled.captured, settled.released) == (0, 0)
-    assert await _balances(home) == {}
+    assert await account_balances(home) == {}
 
 
 async def test_a_workspace_with_its_own_pool_does_not_touch_the_agency_s(database: Database) -> None:
-    home = await a_home(database, granted=10_000, pool="workspace")
+    home = await a_home(database, granted=10_000, creditPool="workspace")
     first, second = home.workspaces
     async with database.transaction(home.caller.reach) as tx:
         await credits.grant(tx, home.caller, amount=MilliCredits(3_000), workspace_id=first)
@@ -83,7 +72,7 @@ async def test_a_workspace_with_its_own_pool_does_not_touch_the_agency_s(databas
     assert isinstance(held, Hold)
     assert isinstance(refused, Refused)
     assert refused.details["source"] == "workspace"
-    assert (await _balances(home))["pool"] == 10_000
+    assert (await account_balances(home))["pool"] == 10_000
 
 
 async def test_the_same_reference_is_the_same_hold_and_never_another(database: Database) -> None:
@@ -103,7 +92,7 @@ async def test_the_same_reference_is_the_same_hold_and_never_another(database: D
     assert again.id == one.id
     assert isinstance(refused, Refused)
     assert refused.reason == "credits.reference_reused"
-    assert await _available(home, first) == 6_000
+    assert await available(home, first) == 6_000
 
 
 async def test_settling_charges_what_was_used_and_returns_the_rest(database: Database) -> None:
@@ -112,17 +101,17 @@ async def test_settling_charges_what_was_used_and_returns_the_rest(database: Dat
     hold = await _held(home, first, 4_000)
     run = home.run_in(first)
     lines = [
-        UsageLine("generation", MilliCredits(2_000), quantity=2, model="m"),
-        UsageLine("publish", MilliCredits(1_000)),
-        UsageLine("webhook_delivery", MilliCredits(0)),
+        used(2_000, "generation", quantity=2, model="m"),
+        used(1_000, "publish"),
+        used(0, "webhook_delivery"),
     ]
 
     async with database.transaction(run.reach) as tx:
         settled = await credits.settle(tx, run, hold.id, lines)
 
     assert (settled.captured, settled.released) == (3_000, 1_000)
-    assert await _balances(home) == {"issued": -10_000, "pool": 7_000, f"used:{first}": 3_000}
-    assert await _available(home, first) == 7_000
+    assert await account_balances(home) == {"issued": -10_000, "pool": 7_000, f"used:{first}": 3_000}
+    assert await available(home, first) == 7_000
 
 
 async def test_a_worker_s_transaction_of_one_workspace_holds_and_settles(
@@ -133,10 +122,10 @@ async def test_a_worker_s_transaction_of_one_workspace_holds_and_settles(
 
     async with worker_database.transaction(run.reach) as tx:
         hold = await credits.hold(tx, run, a_request(home.workspaces[0], 4_000))
-        settled = await credits.settle(tx, run, hold.id, [UsageLine("generation", MilliCredits(4_000))])
+        settled = await credits.settle(tx, run, hold.id, [used(4_000, "generation")])
 
     assert settled.released == 0
-    assert await _available(home, home.workspaces[0]) == 6_000
+    assert await available(home, home.workspaces[0]) == 6_000
 
 
 async def test_settling_twice_charges_once_and_tells_the_first_settlement(database: Database) -> None:
@@ -144,14 +133,14 @@ async def test_settling_twice_charges_once_and_tells_the_first_settlement(databa
     first, _ = home.workspaces
     hold = await _held(home, first, 4_000)
     async with database.transaction(home.caller.reach) as tx:
-        once = await credits.settle(tx, home.caller, hold.id, [UsageLine("generation", MilliCredits(1_000))])
+        once = await credits.settle(tx, home.caller, hold.id, [used(1_000, "generation")])
 
     async with database.transaction(home.caller.reach) as tx:
-        twice = await credits.settle(tx, home.caller, hold.id, [UsageLine("generation", MilliCredits(4_000))])
+        twice = await credits.settle(tx, home.caller, hold.id, [used(4_000, "generation")])
         released = await credits.release(tx, home.caller, hold.id)
 
     assert once == twice == released
-    assert (await _balances(home))[f"used:{first}"] == 1_000
+    assert (await account_balances(home))[f"used:{first}"] == 1_000
 
 
 async def test_more_than_was_held_is_refused_and_nothing_is_charged(database: Database) -> None:
@@ -160,10 +149,10 @@ async def test_more_than_was_held_is_refused_and_nothing_is_charged(database: Da
 
     with pytest.raises(Refused) as refusal:
         async with database.transaction(home.caller.reach) as tx:
-            await credits.settle(tx, home.caller, hold.id, [UsageLine("generation", MilliCredits(1_001))])
+            await credits.settle(tx, home.caller, hold.id, [used(1_001, "generation")])
 
     assert refusal.value.reason == "credits.hold_exceeded"
-    assert (await _balances(home))[f"held:{home.workspaces[0]}"] == 1_000
+    assert (await account_balances(home))[f"held:{home.workspaces[0]}"] == 1_000
 
 
 async def test_a_hold_outside_the_caller_s_reach_is_not_found(database: Database) -> None:

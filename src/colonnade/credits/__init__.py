@@ -10,6 +10,7 @@ from colonnade.credits.model import (
     CreditsOverview,
     Cycle,
     Grant,
+    GroupBy,
     Hold,
     HoldRequest,
     HoldState,
@@ -20,14 +21,19 @@ from colonnade.credits.model import (
     Settled,
     Source,
     UsageLine,
+    UsageQuery,
+    UsageReport,
+    WorkspaceUsage,
 )
 from colonnade.credits.pricing import price_list
+from colonnade.credits.usage import usage, usage_blocks, usage_of_workspace
 
 __all__ = [
     "PRICES",
     "CreditsOverview",
     "Cycle",
     "Grant",
+    "GroupBy",
     "Hold",
     "HoldRequest",
     "HoldState",
@@ -38,6 +44,9 @@ __all__ = [
     "Settled",
     "Source",
     "UsageLine",
+    "UsageQuery",
+    "UsageReport",
+    "WorkspaceUsage",
     "available",
     "balances",
     "grant",
@@ -47,4 +56,7 @@ __all__ = [
     "release",
     "settle",
     "transfer",
+    "usage",
+    "usage_blocks",
+    "usage_of_workspace",
 ]

@@ -249,3 +249,54 @@ class PriceList:
     def estimate(self, features: Mapping[str, Quantity]) -> MilliCredits:
         """The upper bound of a piece of work from the quantities of the features that it may use."""
         return MilliCredits(sum(self.cost(feature, quantity) for feature, quantity in features.items()))
+
+
+class GroupBy(Enum):
+    """What usage may be summed by."""
+
+    WORKSPACE = "workspace"
+    FEATURE = "feature"
+    KEY = "key"
+    MODEL = "model"
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQuery:
+    """Which usage, from an instant on and up to before another, summed by what; nothing to sum by is one line."""
+
+    since: datetime
+    until: datetime
+    group_by: tuple[GroupBy, ...] = ()
+    workspace_id: str | None = None
+    feature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """The sum of one group, whose values stand in the order of the question; a key or model may be none."""
+
+    group: tuple[str | None, ...]
+    credits: MilliCredits
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    """The groups in their order, and the sum of all."""
+
+    rows: tuple[UsageRow, ...]
+    credits: MilliCredits
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceUsage:
+    """What a workspace has used in the current cycle and may still use."""
+
+    used: MilliCredits
+    remaining: MilliCredits
+    cycle_ends_at: datetime
+    by_feature: Mapping[str, MilliCredits]

@@ -1,0 +1,76 @@
+"""Telling what was used: sums for reports, and the usage block of workspaces."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from colonnade.credits import usage_store
+from colonnade.credits.model import (
+    GroupBy,
+    UsageQuery,
+    UsageReport,
+    UsageRow,
+    WorkspaceUsage,
+    midnight,
+)
+from colonnade.credits.terms import Terms, terms
+from colonnade.ground.core.amounts import MilliCredits
+from colonnade.ground.core.callers import Caller
+from colonnade.ground.core.refusals import BadField, NotFound
+from colonnade.ground.db.database import Tx
+
+MOST_ROWS: Final = 100_000
+"""What one answer holds in JSON."""
+
+MOST_CSV_ROWS: Final = 1_000_000
+"""What one CSV text holds; it is made in memory."""
+
+
+async def usage(tx: Tx, caller: Caller, query: UsageQuery, *, most: int = MOST_ROWS) -> UsageReport:
+    """What was used in a span, summed as asked, up to this moment. More groups than fit are refused, never cut."""
+    caller.require("usage:read")
+    if query.until <= query.since:
+        raise BadField("?to", "must lie after `from`")
+    if len(set(query.group_by)) < len(query.group_by):
+        raise BadField("?groupBy", "names something twice")
+    in_force = await terms(tx, [] if query.workspace_id is None else [query.workspace_id])
+    if query.workspace_id is not None and query.workspace_id not in in_force.sources:
+        raise BadField("?workspaceId", "is not a workspace within this key's reach")
+    rows = await _rows(tx, query, in_force, most + 1)
+    if len(rows) > most:
+        raise BadField(
+            "?groupBy", f"makes more than {most} rows; ask for a shorter span, fewer groups, or `format=csv`"
+        )
+    used = MilliCredits(sum(row.credits for row in rows))
+    return UsageReport(tuple(rows), used, sum(row.events for row in rows))
+
+
+async def _rows(tx: Tx, query: UsageQuery, in_force: Terms, most: int) -> list[UsageRow]:
+    days = in_force.day(query.since), in_force.day(query.until)
+    is_whole_days = (query.since, query.until) == tuple(midnight(day, in_force.zone) for day in days)
+    if is_whole_days and GroupBy.HOUR not in query.group_by:
+        return await usage_store.by_day(tx, query, days, most)
+    return await usage_store.by_event(tx, query, in_force.zone.key, most)
+
+
+async def usage_of_workspace(tx: Tx, caller: Caller, workspace_id: str) -> WorkspaceUsage:
+    """What the workspace has used in this cycle, and what the pool that pays for it has left."""
+    caller.require("usage:read")
+    blocks = await usage_blocks(tx, [workspace_id])
+    if workspace_id not in blocks:
+        raise NotFound("workspace")
+    return blocks[workspace_id]
+
+
+async def usage_blocks(tx: Tx, workspace_ids: Sequence[str]) -> Mapping[str, WorkspaceUsage]:
+    """The same for a whole page of workspaces in one query; those out of reach are left out. Asks for no scope."""
+    in_force = await terms(tx, workspace_ids)
+    at = await tx.now()
+    cycle = in_force.cycle(at)
+    days = cycle.starts_on, in_force.day(cycle.ends_at)
+    pools = {name: in_force.pool_of(name) for name in in_force.sources}
+    async with tx.widened() as whole:
+        found = await usage_store.blocks(whole, pools, days, at)
+    return {
+        name: WorkspaceUsage(MilliCredits(sum(by_feature.values())), remaining, cycle.ends_at, by_feature)
+        for name, (remaining, by_feature) in found.items()
+    }

@@ -1,0 +1,97 @@
+"""The rules of credits that need no database: cycles, prices, lots; and CSV text."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from colonnade.credits.lots import Draw, Lot, Pool, give_back
+from colonnade.credits.model import PRICES, PriceList, cycle_at
+from colonnade.ground.core.amounts import MilliCredits
+from colonnade.ground.core.csv_text import csv_text
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+MINUTES = st.integers(0, 60 * 24 * 366 * 80)
+ZONES = st.sampled_from(["UTC", "America/St_Johns", "Pacific/Apia", "Europe/Berlin", "Pacific/Kiritimati"])
+
+
+@given(MINUTES.map(lambda minutes: datetime(2000, 1, 2, tzinfo=UTC) + timedelta(minutes=minutes)), ZONES)
+def test_a_cycle_holds_its_instant_and_the_next_begins_where_it_ends(at: datetime, name: str) -> None:
+    zone = ZoneInfo(name)
+
+    cycle = cycle_at(at, zone)
+
+    assert cycle.starts_at <= at < cycle.ends_at
+    assert cycle_at(cycle.ends_at, zone).starts_at == cycle.ends_at
+    assert cycle.starts_on.day == 1
+
+
+def test_a_month_of_the_zone_is_not_a_month_of_greenwich() -> None:
+    cycle = cycle_at(datetime(2026, 2, 28, 23, 30, tzinfo=UTC), ZoneInfo("Europe/Berlin"))
+
+    assert (cycle.starts_on.month, cycle.ends_at) == (3, datetime(2026, 3, 31, 22, tzinfo=UTC))
+
+
+def test_an_estimate_is_the_sum_of_prices_and_never_a_broken_milli_credit() -> None:
+    prices = PriceList()
+
+    assert prices.estimate({"generation": 3, "rank_check": 7, "publish": 1}) == 34_500
+    assert prices.estimate({"rank_check": Decimal("0.0001")}) == 1
+    assert prices.estimate({}) == 0
+    assert PriceList(4, {"publish": MilliCredits(2_500)}).estimate({"publish": 2, "refine": 1}) == 10_000
+    with pytest.raises(KeyError):
+        prices.of("nonsense")
+    assert min(price.credits for price in PRICES.values()) == 0
+
+
+AMOUNTS = st.lists(st.integers(0, 50), max_size=6)
+
+
+@given(AMOUNTS, st.integers(0, 300))
+def test_drawing_takes_all_or_nothing_in_order(amounts: list[int], wanted: int) -> None:
+    pool = Pool("pool", [Lot(str(n), MilliCredits(amount), None, 0) for n, amount in enumerate(amounts)])
+
+    draws = pool.draw(MilliCredits(wanted), NOON)
+
+    left = [lot.remaining for lot in pool.lots]
+    assert (draws is None) == (wanted > sum(amounts))
+    assert sum(amounts) - sum(left) == (0 if draws is None else wanted)
+    emptied = [rest < amount for rest, amount in zip(left, amounts, strict=True) if amount]
+    assert emptied == sorted(emptied, reverse=True)
+
+
+@given(st.lists(st.integers(1, 50), max_size=6), st.data())
+def test_what_goes_back_fits_into_what_was_drawn(amounts: list[int], data: st.DataObject) -> None:
+    draws = [Draw(str(number), MilliCredits(amount)) for number, amount in enumerate(amounts)]
+    back = data.draw(st.integers(0, sum(amounts)))
+
+    parts = {part.grant_id: part.amount for part in give_back(draws, MilliCredits(back))}
+
+    assert sum(parts.values()) == back
+    assert all(parts.get(draw.grant_id, 0) <= draw.amount for draw in draws)
+
+
+CELLS = st.text(alphabet=st.one_of(st.sampled_from("=+-@\t\r\n\",' "), st.characters(codec="utf-8")), max_size=12)
+
+
+@given(st.lists(st.lists(CELLS, min_size=2, max_size=4), max_size=5))
+def test_csv_text_reads_back_as_written_and_holds_no_formula(rows: list[list[str]]) -> None:
+    text = csv_text(rows)
+
+    back = list(csv.reader(io.StringIO(text, newline="")))
+    assert [[cell.removeprefix("'") for cell in row] for row in back] == [
+        [cell.removeprefix("'") for cell in row] for row in rows
+    ]
+    assert not [cell for row in back for cell in row if cell[:1] in tuple("=+-@\t\r")]
+    assert text.count("\r\n") >= len(rows)
+
+
+def test_numbers_stay_numbers_in_csv_text() -> None:
+    assert csv_text([("a", -5, Decimal("-0.500"), None, "-5")]) == "a,-5,-0.500,,'-5\r\n"
