@@ -174,9 +174,14 @@ async def engine_address(server: Address, worker_id: str) -> AsyncIterator[Addre
     await owner.close()
 
 
+async def _no_reset(_connection: Connection) -> None:
+    """As the house's own pools: what a connection is left with is left with it."""
+
+
 @pytest_asyncio.fixture(scope="session")
 async def engine_pool(engine_address: Address) -> AsyncIterator[Pool]:
-    async with asyncpg.create_pool(**engine_address.arguments("colonnade_worker"), min_size=2, max_size=20) as pool:
+    arguments = engine_address.arguments("colonnade_worker")
+    async with asyncpg.create_pool(**arguments, min_size=2, max_size=20, reset=_no_reset) as pool:
         yield pool
 
 

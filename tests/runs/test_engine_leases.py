@@ -134,7 +134,7 @@ async def test_a_run_that_was_parked_and_taken_again_does_not_obey_its_first_hol
         [second] = await gateway.claim(connection, QUEUE, "same worker", lease_seconds=60, count=1)
         assert second.run_id == first.run_id
         verdicts = await gateway.extend(connection, QUEUE, [first], 60)
-        assert verdicts.lost == {first.run_id}
+        assert verdicts.lost == {first.grip}
         assert not (await gateway.extend(connection, QUEUE, [second], 60)).lost
         for refused in (
             gateway.complete(connection, first, {}),

@@ -135,6 +135,32 @@ async def test_a_result_that_is_not_json_fails_the_try_and_not_the_worker(engine
     assert (ended.state, ended.failure["name"]) == ("failed", "TypeError")
 
 
+@pytest.mark.parametrize("value", [{"a set"}, "a NUL \x00 in it", "half a \ud800 pair", float("nan")])
+async def test_a_step_whose_result_cannot_be_kept_is_not_done_again(engine: Engine, value: Any) -> None:
+    done: list[int] = []
+
+    async def strange(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+        async def effect() -> Any:
+            done.append(1)
+            return value
+
+        await ctx.step("strange", effect)
+        return {}
+
+    async with engine.working({"strange": strange}):
+        ended = await engine.ended(await engine.spawn("strange"))
+    assert (ended.state, ended.failure["name"], done) == ("failed", "GiveUp", [1])
+
+
+async def test_text_that_only_speaks_of_nul_is_kept(engine: Engine) -> None:
+    async def speaks(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+        return {"text": await ctx.step("text", partial(_value, params["text"]))}
+
+    async with engine.working({"speaks": speaks}):
+        text = r"\u0000 and \\u0000"
+        assert (await engine.ended(await engine.spawn("speaks", {"text": text}))).result == {"text": text}
+
+
 async def test_the_same_key_gives_the_same_task(engine: Engine) -> None:
     first = await engine.spawn("anything", key="one")
     assert await engine.spawn("anything", {"other": True}, key="one") == first

@@ -166,6 +166,54 @@ async def test_a_function_that_catches_every_exception_is_parked_all_the_same(en
         assert (await engine.ended(task)).result == {"answer": "true"}
 
 
+async def test_a_wait_inside_a_task_group_parks_the_run(engine: Engine) -> None:
+    async def grouped(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(ctx.wait_for("grouped"))
+        return {"answer": waiting.result()}
+
+    async with engine.working({"grouped": grouped}) as worker:
+        task = await engine.spawn("grouped")
+        await until(lambda: worker.counters.parked == 1)
+        await engine.emit("grouped", 1)
+        assert (await engine.ended(task)).result == {"answer": 1}
+
+
+async def test_after_its_run_was_parked_a_function_begins_no_step(engine: Engine) -> None:
+    begun: list[str] = []
+
+    async def careless(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+        async def effect() -> str:
+            begun.append("effect")
+            return "effect"
+
+        waiting = asyncio.ensure_future(ctx.wait_for("careless"))
+        await asyncio.wait({waiting})
+        await ctx.step("effect", effect)
+        return {"answer": waiting.result()}
+
+    async with engine.working({"careless": careless}) as worker:
+        task = await engine.spawn("careless")
+        await until(lambda: worker.counters.parked == 1)
+        assert begun == []
+        await engine.emit("careless", 1)
+        assert (await engine.ended(task)).result == {"answer": 1}
+    assert begun == ["effect"]
+
+
+async def test_one_slot_parks_and_resumes_the_same_runs_again_and_again(engine: Engine) -> None:
+    async def naps(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+        for n in range(5):
+            await ctx.sleep(f"nap-{n}", 0.001)
+            await engine.emit(f"{ctx.task_id}-{n}", n)
+            await ctx.wait_for(f"{ctx.task_id}-{n}")
+        return {}
+
+    async with engine.working({"naps": naps}, slots=3, poll_seconds=0.05):
+        for task in [await engine.spawn("naps") for _ in range(20)]:
+            assert (await engine.ended(task)).state == "completed"
+
+
 async def test_waits_and_events_that_meet_at_the_same_moment_all_find_each_other(engine: Engine) -> None:
     async with engine.working({"asks": asks}, slots=8):
         pairs = [engine.spawn("asks", {"event": f"meet_{n}"}) for n in range(60)]

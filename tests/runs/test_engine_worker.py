@@ -203,6 +203,34 @@ async def test_a_step_that_outlasts_the_drain_is_interrupted_and_its_run_handed_
     assert await engine.seen(task) == ["completed"]
 
 
+async def test_a_step_that_is_done_is_kept_though_its_run_is_interrupted_meanwhile(engine: Engine) -> None:
+    effects: list[int] = []
+    locked = asyncio.Event()
+
+    async def paying(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+        async def pay() -> str:
+            effects.append(1)
+            locked.set()
+            await unlocked.wait()
+            return "paid"
+
+        return {"paid": await ctx.step("pay", pay)}
+
+    unlocked = asyncio.Event()
+    async with engine.pool.acquire() as other, engine.working({"paying": paying}, drain_seconds=8) as worker:
+        task = await engine.spawn("paying")
+        await asyncio.wait_for(locked.wait(), 30)
+        async with other.transaction():
+            await other.execute("select from absurd.r_interactive for update")
+            unlocked.set()
+            await asyncio.sleep(0.2)
+            for execution in worker._current():
+                execution.give_back()
+        await until(lambda: worker.counters.finished == 1)
+    assert (await engine.state(task)).result == {"paid": "paid"}
+    assert (effects, worker.counters.handed_back) == ([1], 1)
+
+
 async def test_a_run_that_does_not_let_itself_be_interrupted_is_not_handed_back(engine: Engine) -> None:
     begun = asyncio.Event()
     end = asyncio.Event()

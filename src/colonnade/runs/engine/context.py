@@ -1,7 +1,7 @@
 """What a durable function holds in its hands: journaled steps, waits and sleeps."""
 
 import asyncio
-import json
+import copy
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -15,6 +15,7 @@ from colonnade.runs.engine.model import (
     Cancelled,
     Deadline,
     Expired,
+    GiveUp,
     HandedBack,
     LeaseLost,
     Parked,
@@ -22,6 +23,7 @@ from colonnade.runs.engine.model import (
     Suspended,
     TaskId,
 )
+from colonnade.runs.engine.texts import dumps, loads
 
 _T = TypeVar("_T")
 _J = TypeVar("_J", bound=JSON)
@@ -41,6 +43,7 @@ class Context:
         self._stopping = stopping
         self._journal = claim.journal
         self._used: set[str] = set()
+        self._parked = False
         self._open_steps = 0
         self._no_open_step = asyncio.Event()
         self._no_open_step.set()
@@ -69,12 +72,14 @@ class Context:
         await self._ready()
         self._open()
         try:
-            text = gateway.dumps(await fn())
+            text = _kept_text(name, await fn())
             self._lease.check()
-            await self._write(lambda connection: gateway.save_checkpoint(connection, self._lease.claim, name, text))
+            await self._write_whole(
+                lambda connection: gateway.save_checkpoint(connection, self._lease.claim, name, text)
+            )
         finally:
             self._close()
-        self._journal[name] = json.loads(text)
+        self._journal[name] = loads(text)
         return cast("_J", self._recall(name))
 
     async def wait_for(self, event: str, *, timeout: Deadline = None) -> Any | Expired:  # noqa: ASYNC109 - a deadline kept in the database
@@ -127,11 +132,13 @@ class Context:
 
     def _recall(self, name: str) -> Any:
         # A fresh copy: what a function does to its value must not change what it is given the next time.
-        return json.loads(json.dumps(self._journal[name]))
+        return copy.deepcopy(self._journal[name])
 
     async def _ready(self) -> None:
         """Before anything new begins: neither lost nor cancelled, and no worker that wants to stop."""
         self._lease.check()
+        if self._parked:
+            raise Suspended
         if self._stopping() and not self.has_open_steps:
             raise HandedBack
         if not self._lease.is_sure:
@@ -158,15 +165,26 @@ class Context:
             self._lease.ending = False
             raise
         if isinstance(answer, Parked):
+            self._parked = True
             raise Suspended
         self._lease.ending = False
         return answer
 
     async def _lie_down(self, connection: Connection, entry: str, wake_at: datetime) -> Parked | None:
         claim = self._lease.claim
-        if entry not in self._journal:
-            await gateway.save_checkpoint(connection, claim, entry, gateway.dumps(wake_at.isoformat()))
-        return Parked() if await gateway.sleep_until(connection, claim, wake_at) else None
+        async with connection.transaction():
+            if entry not in self._journal:
+                await gateway.save_checkpoint(connection, claim, entry, dumps(wake_at.isoformat()))
+            return Parked() if await gateway.sleep_until(connection, claim, wake_at) else None
+
+    async def _write_whole(self, operation: Callable[[Connection], Awaitable[None]]) -> None:
+        """Write even when the function is interrupted meanwhile: what was done is not to be done again."""
+        writing = asyncio.create_task(self._write(operation))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.gather(writing, return_exceptions=True)
+            raise
 
     async def _write(self, operation: Callable[[Connection], Awaitable[_T]]) -> _T:
         try:
@@ -174,3 +192,11 @@ class Context:
         except (LeaseLost, Cancelled) as refusal:
             self._lease.judge(type(refusal))
             raise
+
+
+def _kept_text(name: str, value: object) -> str:
+    try:
+        return dumps(value)
+    except (TypeError, ValueError) as error:
+        # Another try would do the step's effect again and end here again.
+        raise GiveUp(f"The step {name!r} returned what cannot be kept as JSON.") from error

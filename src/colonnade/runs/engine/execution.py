@@ -120,11 +120,16 @@ class Execution:
         lost = claim.tally.lost(claim.attempt)
         if lost > 0 and claim.tally.failed_at != claim.attempt - 1:
             self._log.warning("lease_of_another_lost", lost=lost)
-            await steadily(self._around.pool, lambda connection: self._around.hooks.lost_lease(connection, claim, lost))
+            await steadily(self._around.pool, lambda connection: self._tell_lost(connection, lost))
         return lost
+
+    async def _tell_lost(self, connection: Connection, lost: int) -> None:
+        async with connection.transaction():
+            await self._around.hooks.lost_lease(connection, self.claim, lost)
 
     async def _outcome(self, function: DurableFunction) -> Outcome | None:
         try:
+            self.lease.check()
             result = await self._call(function)
             self.lease.check()
         except Suspended:
@@ -148,7 +153,10 @@ class Execution:
             await asyncio.wait({self._function})
         finally:
             self._function.cancel()
-        return self._function.result()
+        try:
+            return self._function.result()
+        except BaseExceptionGroup as group:
+            raise _unwrapped(group) from None
 
     async def _function_and_its_steps(self, function: DurableFunction) -> Mapping[str, object]:
         try:
@@ -169,10 +177,9 @@ class Execution:
 
     async def _hand_back(self, after_seconds: float = 0.0) -> None:
         self.lease.ending = True
-        claim = self.claim
         await steadily(
             self._around.pool,
-            lambda connection: gateway.hand_back(connection, claim, after_seconds=after_seconds),
+            lambda connection: gateway.hand_back(connection, self.claim, after_seconds=after_seconds),
         )
         self._around.counters.handed_back += 1
 
@@ -200,11 +207,12 @@ class Execution:
 
     async def _write_end(self, connection: Connection, outcome: Outcome) -> None:
         """The house's rows first, the engine's last: one order of locks everywhere, one commit for both."""
-        await self._around.hooks.ended(connection, self.claim, outcome)
-        if isinstance(outcome, Completed):
-            await gateway.complete(connection, self.claim, outcome.result)
-        else:
-            await gateway.fail(connection, self.claim, outcome)
+        async with connection.transaction():
+            await self._around.hooks.ended(connection, self.claim, outcome)
+            if isinstance(outcome, Completed):
+                await gateway.complete(connection, self.claim, outcome.result)
+            else:
+                await gateway.fail(connection, self.claim, outcome)
 
     def _count_end(self, outcome: Outcome) -> None:
         counters = self._around.counters
@@ -225,6 +233,17 @@ class Execution:
     def _unsaved(self, error: Exception) -> None:
         self._around.counters.unsaved += 1
         self._log.error("end_of_run_not_saved", error=type(error).__name__, where=_places(error))
+
+
+def _unwrapped(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The engine's own signal, where a task group of the function wrapped it; else the group as it is."""
+    for signal in (Suspended, HandedBack, LeaseLost, Cancelled, GiveUp):
+        found: BaseException | None = group.subgroup(signal)
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        if found is not None:
+            return found
+    return group
 
 
 def _places(error: BaseException) -> list[str]:

@@ -4,7 +4,6 @@ Every write of a run goes through the fence: one statement that finds the run st
 it, and only then calls the engine. JSON crosses as text, whatever codecs a connection has.
 """
 
-import json
 import math
 import re
 import secrets
@@ -24,6 +23,7 @@ from colonnade.runs.engine.model import (
     Deadline,
     Expired,
     Failed,
+    Grip,
     LeaseLost,
     NewTask,
     Parked,
@@ -33,6 +33,7 @@ from colonnade.runs.engine.model import (
     TaskId,
     TaskState,
 )
+from colonnade.runs.engine.texts import dumps, loads
 
 CHANNEL: Final = "colonnade_engine"
 """Carries the name of a queue that has work, or `queue:task` when that task was cancelled."""
@@ -48,17 +49,8 @@ _MOST_WAIT_SECONDS: Final = 2_000_000_000
 class Verdicts:
     """What `extend` found about runs that it could not extend."""
 
-    lost: frozenset[RunId]
-    cancelled: frozenset[RunId]
-
-
-def dumps(value: Any) -> str:
-    """Strict JSON text; what has none is the caller's mistake."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def _loads(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+    lost: frozenset[Grip]
+    cancelled: frozenset[Grip]
 
 
 def _table(kind: str, queue: str) -> str:
@@ -161,7 +153,7 @@ async def claim(connection: Connection, queue: str, worker_id: str, *, lease_sec
 
 
 def _claim(queue: str, holder: str, row: Record) -> Claim:
-    retry = _loads(row["retry"]) or {}
+    retry = loads(row["retry"]) or {}
     retry.pop("kind", None)
     return Claim(
         queue=queue,
@@ -170,11 +162,11 @@ def _claim(queue: str, holder: str, row: Record) -> Claim:
         attempt=row["attempt"],
         holder=holder,
         name=row["task_name"],
-        params=_loads(row["params"]) or {},
-        headers=_loads(row["headers"]) or {},
+        params=loads(row["params"]) or {},
+        headers=loads(row["headers"]) or {},
         retry=Retry(**retry),
         wake_event=row["wake_event"],
-        journal=_loads(row["journal"]) or {},
+        journal=loads(row["journal"]) or {},
     )
 
 
@@ -187,21 +179,21 @@ async def extend(connection: Connection, queue: str, claims: Sequence[Claim], se
     kept = await connection.fetch(
         f"""
         with held as materialized (
-            select r.run_id from {_table("r", queue)} as r
+            select r.run_id, ours.holder from {_table("r", queue)} as r
             join unnest($1::uuid[], $2::text[]) as ours (run_id, holder)
               on ours.run_id = r.run_id and ours.holder = r.claimed_by
             where r.state = 'running'
             for update of r skip locked
         )
-        select held.run_id, absurd.extend_claim($3, held.run_id, $4) from held
+        select held.run_id, held.holder, absurd.extend_claim($3, held.run_id, $4) from held
         """,
         runs,
         holders,
         queue,
         seconds,
     )
-    missing = set(runs) - {row["run_id"] for row in kept}
-    return await _verdicts(connection, queue, [c for c in claims if c.run_id in missing])
+    extended = {(row["run_id"], row["holder"]) for row in kept}
+    return await _verdicts(connection, queue, [c for c in claims if c.grip not in extended])
 
 
 async def _verdicts(connection: Connection, queue: str, claims: Sequence[Claim]) -> Verdicts:
@@ -209,7 +201,7 @@ async def _verdicts(connection: Connection, queue: str, claims: Sequence[Claim])
         return Verdicts(frozenset(), frozenset())
     rows = await connection.fetch(
         f"""
-        select ours.run_id, t.state = 'cancelled' as cancelled
+        select ours.run_id, ours.holder, t.state = 'cancelled' as cancelled
         from unnest($1::uuid[], $2::text[], $3::uuid[]) as ours (run_id, holder, task_id)
         left join {_table("r", queue)} as r on r.run_id = ours.run_id
         left join {_table("t", queue)} as t on t.task_id = ours.task_id
@@ -219,8 +211,9 @@ async def _verdicts(connection: Connection, queue: str, claims: Sequence[Claim])
         [c.holder for c in claims],
         [c.task_id for c in claims],
     )
-    cancelled = frozenset(RunId(row["run_id"]) for row in rows if row["cancelled"])
-    return Verdicts(frozenset(RunId(row["run_id"]) for row in rows) - cancelled, cancelled)
+    ended = frozenset((RunId(row["run_id"]), str(row["holder"])) for row in rows)
+    cancelled = frozenset((RunId(row["run_id"]), str(row["holder"])) for row in rows if row["cancelled"])
+    return Verdicts(ended - cancelled, cancelled)
 
 
 async def checkpoints(connection: Connection, claim: Claim) -> dict[str, Any]:
@@ -231,7 +224,7 @@ async def checkpoints(connection: Connection, claim: Claim) -> dict[str, Any]:
         claim.task_id,
         claim.run_id,
     )
-    return {row["checkpoint_name"]: _loads(row["state"]) for row in rows}
+    return {row["checkpoint_name"]: loads(row["state"]) for row in rows}
 
 
 async def save_checkpoint(connection: Connection, claim: Claim, name: str, text: str) -> None:
@@ -258,7 +251,7 @@ async def await_event(
         if row["should_suspend"]:
             return Parked()
         if row["payload"] is not None:
-            return Arrived(json.loads(row["payload"]))
+            return Arrived(loads(row["payload"]))
         await save_checkpoint(connection, claim, expired_entry(event), "true")
         return Expired(event)
 
@@ -320,11 +313,11 @@ async def hand_back(connection: Connection, claim: Claim, *, after_seconds: floa
     await _held(
         connection,
         claim,
-        "absurd.schedule_run($3, run_id, absurd.current_time() + make_interval(secs => $4))",
+        "absurd.schedule_run($3, run_id, absurd.current_time() + make_interval(secs => $4)), pg_notify($5, $3)",
         claim.queue,
         after_seconds,
+        CHANNEL,
     )
-    await wake(connection, claim.queue)
 
 
 async def complete(connection: Connection, claim: Claim, result: Mapping[str, Any]) -> None:
@@ -385,7 +378,7 @@ async def find(connection: Connection, queue: str, task_id: TaskId) -> TaskState
     )
     if row is None:
         return None
-    return TaskState(row["state"], _loads(row["result"]), _loads(row["failure_reason"]))
+    return TaskState(row["state"], loads(row["result"]), loads(row["failure_reason"]))
 
 
 async def clean(connection: Connection) -> int:

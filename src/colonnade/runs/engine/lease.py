@@ -15,8 +15,18 @@ from colonnade.runs.engine.model import Cancelled, Claim, LeaseLost
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
-_COLLISIONS: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-_RESTS: Final = (0.1, 0.5, 2.0)
+PASSING: Final = (
+    *UNREACHABLE,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""What passes by itself: a database that is away, full, busy or changing places, and collisions with others."""
+
+_RESTS: Final = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 Verdict = type[LeaseLost] | type[Cancelled]
 
@@ -63,28 +73,31 @@ def apply_verdicts(leases: list[Lease], verdicts: gateway.Verdicts, asked_at: fl
     """Note what an extension found; the leases that it ended."""
     ended = []
     for lease in leases:
-        run_id = lease.claim.run_id
-        if run_id not in verdicts.lost | verdicts.cancelled:
+        grip = lease.claim.grip
+        if grip not in verdicts.lost | verdicts.cancelled:
             lease.extended(asked_at)
         elif not lease.ending:
-            lease.judge(Cancelled if run_id in verdicts.cancelled else LeaseLost)
+            lease.judge(Cancelled if grip in verdicts.cancelled else LeaseLost)
             ended.append(lease)
     return ended
 
 
 async def steadily(pool: Pool, operation: Callable[[Connection], Awaitable[_T]]) -> _T:
-    """Do it in one transaction, again after a collision or while the database is away, a few times."""
+    """Do it on a connection of the pool, again after a collision or while the database is away, a few times.
+
+    It may happen that it is done twice: when the connection is lost before the first one's commit is confirmed.
+    """
     for rest in _RESTS:
         try:
-            return await _in_transaction(pool, operation)
-        except (*UNREACHABLE, *_COLLISIONS) as error:
+            return await _once(pool, operation)
+        except PASSING as error:
             if pool.is_closing():
                 raise
             _log.warning("engine_operation_again", error=type(error).__name__, rest_seconds=rest)
         await asyncio.sleep(rest)
-    return await _in_transaction(pool, operation)
+    return await _once(pool, operation)
 
 
-async def _in_transaction(pool: Pool, operation: Callable[[Connection], Awaitable[_T]]) -> _T:
-    async with pool.acquire() as connection, connection.transaction():
+async def _once(pool: Pool, operation: Callable[[Connection], Awaitable[_T]]) -> _T:
+    async with pool.acquire() as connection:
         return await operation(connection)

@@ -11,7 +11,7 @@ import structlog
 from colonnade.ground.db.database import UNREACHABLE, Connection, Pool
 from colonnade.runs.engine import gateway
 from colonnade.runs.engine.execution import Execution
-from colonnade.runs.engine.lease import apply_verdicts
+from colonnade.runs.engine.lease import PASSING, apply_verdicts
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class Line:
             try:
                 async with self._pool.acquire() as connection:
                     await self._serve(connection)
-            except UNREACHABLE as error:
+            except PASSING as error:
                 if self._pool.is_closing():
                     raise
                 _log.warning("line_to_database_lost", error=type(error).__name__)

@@ -15,6 +15,7 @@ TaskId = NewType("TaskId", UUID)
 RunId = NewType("RunId", UUID)
 """One try of a task; a lost lease or a failure begins the next one, a wait or a sleep does not."""
 
+Grip: TypeAlias = tuple[RunId, str]
 TALLY: Final = "$tally"
 """The journal's entry in which failures are counted; names with `$` are the engine's own."""
 
@@ -113,6 +114,11 @@ class Claim:
     retry: Retry
     wake_event: str | None
     journal: dict[str, Any]
+
+    @property
+    def grip(self) -> Grip:
+        """Which hold on which run this is."""
+        return self.run_id, self.holder
 
     @property
     def tally(self) -> Tally:

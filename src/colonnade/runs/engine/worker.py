@@ -8,14 +8,13 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from uuid import UUID
 
 import structlog
 
-from colonnade.ground.db.database import UNREACHABLE, Pool
+from colonnade.ground.db.database import Pool
 from colonnade.runs.engine import gateway
 from colonnade.runs.engine.execution import Counters, Execution, Surroundings
-from colonnade.runs.engine.lease import Lease
+from colonnade.runs.engine.lease import PASSING, Lease
 from colonnade.runs.engine.line import Line
 from colonnade.runs.engine.model import Claim, DurableFunction, Hooks
 from colonnade.runs.engine.schema import check_version
@@ -61,7 +60,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._around = Surroundings(pool, functions, hooks, self.counters, self._stopping, options.max_lost_leases)
         self._desks = {queue: _Desk(queue, slots) for queue, slots in options.queues.items()}
-        self._executions: dict[UUID, tuple[Execution, asyncio.Task[None]]] = {}
+        self._executions: dict[Execution, asyncio.Task[None]] = {}
         self._line = Line(pool, options.lease_seconds, self._current, self._ring)
 
     @property
@@ -86,7 +85,7 @@ class Worker:
         self._ring("")
 
     def _current(self) -> list[Execution]:
-        return [execution for execution, _ in self._executions.values()]
+        return list(self._executions)
 
     def _ring(self, queue: str) -> None:
         for desk in self._desks.values():
@@ -117,7 +116,7 @@ class Worker:
                         lease_seconds=self._options.lease_seconds,
                         count=count,
                     )
-            except UNREACHABLE as error:
+            except PASSING as error:
                 if self._pool.is_closing():
                     raise
                 _log.warning("claim_failed", queue=desk.queue, error=type(error).__name__, rest_seconds=rest)
@@ -137,14 +136,13 @@ class Worker:
         execution = Execution(Lease(claim, self._options.lease_seconds), self._around)
         desk.free -= 1
         self.counters.claimed += 1
-        task = group.create_task(self._carry_out(execution, desk))
-        self._executions[claim.run_id] = (execution, task)
+        self._executions[execution] = group.create_task(self._carry_out(execution, desk))
 
     async def _carry_out(self, execution: Execution, desk: _Desk) -> None:
         try:
             await execution.carry_out()
         finally:
-            del self._executions[execution.claim.run_id]
+            del self._executions[execution]
             desk.free += 1
             if not desk.had_enough:
                 desk.bell.set()
@@ -156,10 +154,9 @@ class Worker:
         for execution in self._current():
             execution.give_back()
         await self._settle(patience * 0.25)
-        for _, task in self._executions.values():
+        for task in self._executions.values():
             task.cancel()
 
     async def _settle(self, seconds: float) -> None:
-        tasks = [task for _, task in self._executions.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+        if self._executions:
+            await asyncio.wait(list(self._executions.values()), timeout=seconds)
