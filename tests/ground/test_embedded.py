@@ -285,15 +285,45 @@ def test_a_log_folder_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
 
 def test_a_large_log_is_put_aside_while_the_server_goes_on_writing(tmp_path: Path) -> None:
     log = tmp_path / "data" / "log" / "postgresql.log"
+    old = "old line\n" * (LARGE // 9 + 1)
     log.parent.mkdir(parents=True)
-    log.write_text("old line\n" * (LARGE // 9 + 1))
+    log.write_text(old)
     cluster = start(tmp_path / "data")
     try:
-        aside = log.with_name("postgresql.log.1")
-        assert aside.stat().st_size >= LARGE
-        assert stat.S_IMODE(aside.stat().st_mode) == 0o600
-        assert "old line" not in log.read_text("utf-8")
-        wait_for(lambda: "ready to accept connections" in log.read_text("utf-8"))
+        assert log.with_name("postgresql.log.1").read_text("utf-8") == old
+        with log.open("a") as file:
+            file.write(old)
+        cluster._programs.log.rotate_when_large()
+        with pytest.raises(asyncpg.InvalidCatalogNameError):
+            ask(cluster.address, "select 1", database="nowhere")
+        wait_for(lambda: "nowhere" in log.read_text("utf-8"))
+        assert log.stat().st_size < LARGE
+        assert log.with_name("postgresql.log.2").read_text("utf-8") == old
+        assert stat.S_IMODE(log.with_name("postgresql.log.1").stat().st_mode) == 0o600
+    finally:
+        cluster.stop()
+
+
+def test_a_database_that_was_put_in_the_place_of_another_is_found(tmp_path: Path) -> None:
+    first = start(tmp_path / "data")
+    ask(first.address, "create table only_in_the_first as select 1 as n")
+    first.stop()
+    (tmp_path / "data" / "pg").rename(tmp_path / "data" / "pg.before")
+    second = start(tmp_path / "data")
+    try:
+        assert ask(second.address, "select to_regclass('only_in_the_first')::text") is None
+        assert embedded.locate(tmp_path / "data") == second.address
+    finally:
+        second.stop()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root steps down")
+def test_a_database_of_an_account_without_a_name_is_served_as_that_account(tmp_path: Path) -> None:
+    start(tmp_path / "data").stop()
+    give_away(tmp_path / "data" / "pg", 54321)
+    cluster = start(tmp_path / "data")
+    try:
+        assert psutil.Process(cluster.pid).uids().real == 54321
     finally:
         cluster.stop()
 
@@ -304,11 +334,15 @@ def test_a_database_that_was_restored_as_root_is_handed_to_the_account(tmp_path:
     cluster = start(data)
     ask(cluster.address, "create table kept as select 1 as n")
     cluster.stop()
-    for folder, _, files in os.walk(data / "pg"):
-        for path in (Path(folder), *(Path(folder, name) for name in files)):
-            os.chown(path, 0, 0)
+    give_away(data / "pg", 0)
     cluster = start(data)
     try:
         assert ask(cluster.address, "select n from kept") == 1
     finally:
         cluster.stop()
+
+
+def give_away(cluster: Path, uid: int) -> None:
+    """Make another account the owner of a database and all that is in it."""
+    for path in (cluster, *cluster.rglob("*")):
+        os.chown(path, uid, uid)

@@ -111,6 +111,20 @@ def test_a_start_right_after_the_parent_was_killed_waits_for_its_server(data: Pa
     assert answer_after_start(data) == 42
 
 
+def test_a_kill_while_the_database_is_being_made_spoils_nothing(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    holder = subprocess.Popen([sys.executable, "-c", TRY, str(data)], stdout=subprocess.DEVNULL)
+    wait_for(lambda: (data / "pg.tmp" / "base").exists() or (data / "pg").exists())
+    holder.kill()
+    finish(holder)
+    cluster = start(data)
+    try:
+        assert ask(cluster.address, "select 1") == 1
+        assert standing_in(data / "pg.tmp") == []
+    finally:
+        cluster.stop()
+
+
 def test_parent_and_server_killed_together_are_recovered_from(data: Path) -> None:
     holder, server = hold(data)
     ask(embedded.locate(data), "insert into kept select g from generate_series(1, 20000) g")
@@ -242,6 +256,14 @@ os.setgroups([]); os.setresgid(*[{nobody.pw_gid}] * 3); os.setresuid(*[{nobody.p
         capture_output=True, text=True, check=False, cwd="/",
     )  # fmt: skip
     assert refused.stdout.startswith("refused: "), refused.stdout + refused.stderr
+
+
+@as_root
+def test_root_by_sudo_serves_as_the_user_who_asked(open_folder: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    said = attempt(open_folder / "data", env={**os.environ, "SUDO_UID": str(nobody.pw_uid)})
+    assert said.startswith("started with")
+    assert (open_folder / "data" / "pg").stat().st_uid == nobody.pw_uid
 
 
 @as_root

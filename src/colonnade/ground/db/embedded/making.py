@@ -39,7 +39,8 @@ class Programs:
     def serve(self) -> subprocess.Popen[bytes]:
         """Start the server."""
         cluster = self.folder.cluster
-        return self._spawn(Run("postgres", after=self._flags(cluster)), cluster)
+        socket = {"unix_socket_directories": socket_folder_for_server(cluster)}
+        return self._spawn(Run("postgres", after=_flags({**socket, **self.settings})), cluster)
 
     def make_cluster(self, password: str) -> None:
         """Make the database under another name and give it its own only when it is whole."""
@@ -55,8 +56,8 @@ class Programs:
 
     def set_superuser_password(self, password: str, cluster: Path) -> None:
         """Set the password from inside a stopped database, which asks for none."""
-        quiet = ("-c", "log_min_error_statement=panic", "-c", "log_statement=none")
-        run = Run("postgres", before=("--single",), after=(*self._flags(cluster), *quiet, "postgres"))
+        quiet = {"log_min_error_statement": "panic", "log_statement": "none"}
+        run = Run("postgres", before=("--single",), after=(*_flags({**self.settings, **quiet}), "postgres"))
         literal = password.replace("'", "''").replace("\n", "")
         process = self._spawn(run, cluster, stdin=subprocess.PIPE)
         process.communicate(f"alter role postgres password '{literal}'\n".encode())
@@ -106,10 +107,6 @@ class Programs:
         if process.returncode != 0:
             raise self.failure(what)
 
-    def _flags(self, cluster: Path) -> list[str]:
-        settings = {"unix_socket_directories": socket_folder_for_server(cluster), **self.settings}
-        return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-
     def _spawn(self, run: Run, cluster: Path, *, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         program = self.binaries.program(run.program)
         # Before version 16 a program looks for itself by leaving its folder, and cannot come back to a closed one.
@@ -123,3 +120,7 @@ class Programs:
             raise CannotStart(
                 f"PostgreSQL's program {program} cannot be run in {cluster} ({error.strerror})."
             ) from error
+
+
+def _flags(settings: Mapping[str, str]) -> list[str]:
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

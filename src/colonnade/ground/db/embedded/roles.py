@@ -60,6 +60,10 @@ async def _prepare(address: Address) -> bool:
             await _make_database(connection)
         finally:
             await connection.close()
+    except PermissionError:
+        raise CannotStart(
+            "This process may not enter the folder of its own database; give it the rights of that folder's owner."
+        ) from None
     except _NOT_YET:
         return False
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError):
