@@ -1,0 +1,99 @@
+"""How own provider keys are kept. The servers' role may write what is sealed, but only the workers' role reads it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from colonnade.ground.db.database import Record, Tx
+from colonnade.integrations.model import ProviderKey, SealedKey, Slot
+
+_SHOWN: Final = "id, workspace_id, provider, hint, created_by, created_at"
+
+
+def _key(row: Record) -> ProviderKey:
+    return ProviderKey(
+        id=row["id"],
+        workspace_id=row["workspace_id"],
+        provider=row["provider"],
+        hint=row["hint"],
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+    )
+
+
+# The values stand twice, for reading them from `excluded` would need the right to read what is sealed.
+PUT: Final = f"""
+insert into provider_key (agency_id, workspace_id, provider, id, sealed, hint, created_by, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, now())
+on conflict (agency_id, workspace_id, provider) do update
+set id = $4, sealed = $5, hint = $6, created_by = $7, created_at = now()
+returning {_SHOWN}
+"""
+
+
+async def put(tx: Tx, kept: SealedKey, hint: str, created_by: str) -> ProviderKey:
+    """Keep this one; the one before it for the same provider and level is gone."""
+    slot = kept.slot
+    row = await tx.fetchone(PUT, tx.agency_id, slot.workspace_id, slot.provider, slot.id, kept.sealed, hint, created_by)
+    return _key(row)
+
+
+FIND: Final = f"""
+select {_SHOWN} from provider_key
+where agency_id = $1 and workspace_id is not distinct from $2 and provider = $3
+"""
+
+
+async def find(tx: Tx, workspace_id: str | None, provider: str) -> ProviderKey | None:
+    """The key of this level for the provider, if there is one."""
+    row = await tx.fetchrow(FIND, tx.agency_id, workspace_id, provider)
+    return None if row is None else _key(row)
+
+
+LIST: Final = f"""
+select {_SHOWN} from provider_key
+where agency_id = $1 and workspace_id is not distinct from $2
+order by provider
+"""
+
+
+async def of_level(tx: Tx, workspace_id: str | None) -> list[ProviderKey]:
+    """The keys of one workspace, or of the agency itself."""
+    return [_key(row) for row in await tx.fetch(LIST, tx.agency_id, workspace_id)]
+
+
+DELETE: Final = f"""
+delete from provider_key
+where agency_id = $1 and workspace_id is not distinct from $2 and provider = $3
+returning {_SHOWN}
+"""
+
+
+async def delete(tx: Tx, workspace_id: str | None, provider: str) -> ProviderKey | None:
+    """The key that was there, now gone."""
+    row = await tx.fetchrow(DELETE, tx.agency_id, workspace_id, provider)
+    return None if row is None else _key(row)
+
+
+OF_WORKSPACES: Final = f"""
+select {_SHOWN} from provider_key where agency_id = $1 and workspace_id = any($2::text[]) order by provider
+"""
+
+
+async def of_workspaces(tx: Tx, ids: Sequence[str]) -> list[ProviderKey]:
+    """The own keys of these workspaces."""
+    return [_key(row) for row in await tx.fetch(OF_WORKSPACES, tx.agency_id, list(ids))]
+
+
+SEALED: Final = """
+select workspace_id, provider, id, sealed from provider_key
+where agency_id = $1 and workspace_id is not distinct from $2
+"""
+
+
+async def sealed(tx: Tx, workspace_id: str | None) -> dict[str, SealedKey]:
+    """What is sealed at one level, by provider; for the workers' role alone."""
+    rows = await tx.fetch(SEALED, tx.agency_id, workspace_id)
+    return {
+        row["provider"]: SealedKey(Slot(tx.agency_id, row["workspace_id"], row["provider"], row["id"]), row["sealed"])
+        for row in rows
+    }

@@ -1,0 +1,49 @@
+"""Operations over HTTP without a socket: the real layers around some routers, and keys to call them with."""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import httpx2
+from fastapi import APIRouter
+
+from colonnade.ground.core.callers import Caller
+from colonnade.ground.db.database import Database
+from colonnade.ground.web import House
+from colonnade.ground.web.applications import assemble
+from colonnade.ground.web.doorway import Doorway
+from colonnade.ground.web.envelope import Envelope, EnvelopeOptions
+from colonnade.tenancy import keys, workspaces
+from tests.factories import Home
+
+
+@contextlib.asynccontextmanager
+async def served(
+    database: Database, routers: Sequence[APIRouter], state: dict[str, Any] | None = None
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of an application with these routers; `state` is laid on the application besides."""
+
+    async def find(caller: Caller, named: str) -> str | None:
+        async with database.transaction(caller.reach, read_only=True) as tx:
+            return named if await workspaces.exists(tx, named) else None
+
+    app = assemble(House(database, find), routers)
+    for name, value in (state or {}).items():
+        setattr(app.state, name, value)
+    keeper = keys.KeyKeeper(database)
+    await keeper.start()
+    layers = Envelope(Doorway(app, keeper), EnvelopeOptions(), lambda _visit: None)
+    transport = httpx2.ASGITransport(layers)
+    try:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://colonnade.example") as client:
+            yield client
+    finally:
+        await keeper.close()
+
+
+async def a_key(database: Database, home: Home, workspace_id: str | None = None, **draft: Any) -> dict[str, str]:
+    """The headers of a fresh key: the agency's master key, or one of the workspace."""
+    wanted = keys.Draft("a key of the tests", **(draft or {"preset": "workspace" if workspace_id else "master"}))
+    async with database.transaction(home.reach) as tx:
+        minted = await keys.mint(tx, home.caller, wanted, workspace_id=workspace_id)
+    return {"authorization": f"Bearer {minted.secret.reveal()}"}
