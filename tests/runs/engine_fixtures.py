@@ -18,7 +18,8 @@ import pytest_asyncio
 from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Connection, Pool
 from colonnade.runs.engine import gateway
-from colonnade.runs.engine.model import Claim, DurableFunction, Failed, NewTask, Outcome, Retry, TaskId, TaskState
+from colonnade.runs.engine.context import DurableFunction
+from colonnade.runs.engine.model import Claim, Failed, NewTask, Outcome, Retry, TaskId, TaskState
 from colonnade.runs.engine.schema import install
 from colonnade.runs.engine.worker import Worker, WorkerOptions
 

@@ -11,8 +11,7 @@ import asyncpg
 
 from colonnade.ground.db import embedded
 from colonnade.ground.db.database import Pool
-from colonnade.runs.engine.context import Context
-from colonnade.runs.engine.model import DurableFunction
+from colonnade.runs.engine.context import Context, DurableFunction
 from colonnade.runs.engine.worker import Worker, WorkerOptions
 from tests.runs.engine_fixtures import QUEUE, Diary, write
 

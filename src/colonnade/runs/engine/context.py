@@ -4,7 +4,7 @@ import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from colonnade.ground.db.database import Connection, Pool
 from colonnade.runs.engine import gateway
@@ -24,6 +24,9 @@ from colonnade.runs.engine.model import (
     TaskId,
 )
 from colonnade.runs.engine.texts import dumps, loads
+
+DurableFunction: TypeAlias = "Callable[[Context, dict[str, Any]], Awaitable[Mapping[str, Any]]]"
+"""What it does outside of steps is done again whenever its run is resumed."""
 
 _T = TypeVar("_T")
 _J = TypeVar("_J", bound=JSON)
@@ -66,6 +69,8 @@ class Context:
 
         Between the end of `fn` and the journal's commit a kill makes it happen again: effects carry `key(name)`.
         """
+        if not name or name.startswith("$"):
+            raise ValueError(f"{name!r} is no name for a step")
         self._use(name)
         if name in self._journal:
             return cast("_J", self._recall(name))
@@ -82,7 +87,8 @@ class Context:
         self._journal[name] = loads(text)
         return cast("_J", self._recall(name))
 
-    async def wait_for(self, event: str, *, timeout: Deadline = None) -> Any | Expired:  # noqa: ASYNC109 - a deadline kept in the database
+    # The deadline is an instant that the database keeps, not a number of seconds for this process to count.
+    async def wait_for(self, event: str, *, timeout: Deadline = None) -> Any | Expired:  # noqa: ASYNC109
         """The payload of an event, past or to come. Waiting holds no slot; after the deadline it is `Expired`.
 
         Event names are ids that are never used twice. The same wait in a later run is answered from the journal.
@@ -124,10 +130,8 @@ class Context:
         return self._open_steps > 0
 
     def _use(self, name: str) -> None:
-        if not name or (name.startswith("$") and not name.startswith("$sleep:")):
-            raise ValueError(f"{name!r} is no name for a step")
         if name in self._used:
-            raise ValueError(f"the step {name!r} occurs twice in one run; number it in loops")
+            raise ValueError(f"{name!r} occurs twice in one run; number it in loops")
         self._used.add(name)
 
     def _recall(self, name: str) -> Any:

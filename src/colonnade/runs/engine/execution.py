@@ -11,13 +11,12 @@ import structlog
 
 from colonnade.ground.db.database import Connection, Pool
 from colonnade.runs.engine import gateway
-from colonnade.runs.engine.context import Context
+from colonnade.runs.engine.context import Context, DurableFunction
 from colonnade.runs.engine.lease import Lease, steadily
 from colonnade.runs.engine.model import (
     Cancelled,
     Claim,
     Completed,
-    DurableFunction,
     Failed,
     GiveUp,
     HandedBack,
@@ -187,7 +186,8 @@ class Execution:
         failures = self.claim.tally.failures + 1
         final = isinstance(error, GiveUp) or failures >= self.claim.retry.max_attempts
         if not isinstance(error, GiveUp | TryAgain):
-            self._log.error("durable_function_raised", error=type(error).__name__, where=_places(error), final=final)
+            say = self._log.error if final else self._log.warning
+            say("durable_function_raised", error=type(error).__name__, where=_places(error), final=final)
         asked = error.after_seconds if isinstance(error, TryAgain) else None
         rest = self.claim.retry.rest_seconds(failures) if asked is None else asked
         return Failed(error, failures, final, 0.0 if final else rest)

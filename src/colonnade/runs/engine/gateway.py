@@ -139,7 +139,7 @@ async def claim(connection: Connection, queue: str, worker_id: str, *, lease_sec
     rows = await connection.fetch(
         """
         select taken.run_id, taken.task_id, taken.attempt, taken.task_name, taken.params::text as params,
-               taken.headers::text as headers, taken.retry_strategy::text as retry, taken.wake_event,
+               taken.headers::text as headers, taken.retry_strategy::text as retry,
                (select jsonb_object_agg(entry.checkpoint_name, entry.state)::text
                 from absurd.get_task_checkpoint_states($1, taken.task_id, taken.run_id) as entry) as journal
         from absurd.claim_task($1, $2, $3, $4) as taken
@@ -165,7 +165,6 @@ def _claim(queue: str, holder: str, row: Record) -> Claim:
         params=loads(row["params"]) or {},
         headers=loads(row["headers"]) or {},
         retry=Retry(**retry),
-        wake_event=row["wake_event"],
         journal=loads(row["journal"]) or {},
     )
 
@@ -214,17 +213,6 @@ async def _verdicts(connection: Connection, queue: str, claims: Sequence[Claim])
     ended = frozenset((RunId(row["run_id"]), str(row["holder"])) for row in rows)
     cancelled = frozenset((RunId(row["run_id"]), str(row["holder"])) for row in rows if row["cancelled"])
     return Verdicts(ended - cancelled, cancelled)
-
-
-async def checkpoints(connection: Connection, claim: Claim) -> dict[str, Any]:
-    """The journal as it stands now, by name."""
-    rows = await connection.fetch(
-        "select checkpoint_name, state::text from absurd.get_task_checkpoint_states($1, $2, $3)",
-        claim.queue,
-        claim.task_id,
-        claim.run_id,
-    )
-    return {row["checkpoint_name"]: loads(row["state"]) for row in rows}
 
 
 async def save_checkpoint(connection: Connection, claim: Claim, name: str, text: str) -> None:

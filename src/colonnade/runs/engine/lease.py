@@ -34,13 +34,13 @@ Verdict = type[LeaseLost] | type[Cancelled]
 class Lease:
     """The hold on one run: until when it is surely ours, and whether it was lost or cancelled meanwhile."""
 
-    def __init__(self, claim: Claim, seconds: int) -> None:
+    def __init__(self, claim: Claim, seconds: int, asked_at: float) -> None:
         self.claim = claim
         self.seconds = seconds
         self.verdict: Verdict | None = None
         self.ending = False
         """While the run is being ended or parked, that operation alone tells how it went."""
-        self._sure_until = time.monotonic() + seconds
+        self._sure_until = asked_at + seconds
 
     @property
     def is_sure(self) -> bool:

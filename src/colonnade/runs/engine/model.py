@@ -112,7 +112,6 @@ class Claim:
     params: dict[str, Any]
     headers: dict[str, str]
     retry: Retry
-    wake_event: str | None
     journal: dict[str, Any]
 
     @property
@@ -189,13 +188,6 @@ class Hooks(Protocol):
 
     async def lost_lease(self, connection: Connection, claim: Claim, lost: int) -> None:
         """Called by the worker that takes over, with the number of leases lost so far; may repeat a number."""
-
-
-class DurableFunction(Protocol):
-    """A durable function: what it does outside of steps is done again whenever its run is resumed."""
-
-    async def __call__(self, ctx: Any, params: dict[str, Any], /) -> Mapping[str, Any]:
-        """Run to the end, or raise."""
 
 
 Deadline: TypeAlias = datetime | None

@@ -5,6 +5,7 @@ import os
 import random
 import secrets
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -13,10 +14,11 @@ import structlog
 
 from colonnade.ground.db.database import Pool
 from colonnade.runs.engine import gateway
+from colonnade.runs.engine.context import DurableFunction
 from colonnade.runs.engine.execution import Counters, Execution, Surroundings
 from colonnade.runs.engine.lease import PASSING, Lease
 from colonnade.runs.engine.line import Line
-from colonnade.runs.engine.model import Claim, DurableFunction, Hooks
+from colonnade.runs.engine.model import Hooks
 from colonnade.runs.engine.schema import check_version
 
 _log = structlog.get_logger(__name__)
@@ -96,26 +98,19 @@ class Worker:
         while not self._stopping.is_set():
             desk.bell.clear()
             free = desk.free
-            claims = await self._look(desk, free) if free else []
-            for claim in claims:
-                self._start(claim, desk, group)
-            desk.had_enough = len(claims) < free
+            leases = await self._look(desk, free) if free else []
+            for lease in leases:
+                self._start(lease, desk, group)
+            desk.had_enough = len(leases) < free
             if desk.free == 0 or desk.had_enough:
                 await self._idle(desk)
 
-    async def _look(self, desk: _Desk, count: int) -> list[Claim]:
+    async def _look(self, desk: _Desk, count: int) -> list[Lease]:
         """Claim; while the database is away, ask again after growing rests."""
         rest = 0.1
         while not self._stopping.is_set():
             try:
-                async with self._pool.acquire() as connection:
-                    return await gateway.claim(
-                        connection,
-                        desk.queue,
-                        self.worker_id,
-                        lease_seconds=self._options.lease_seconds,
-                        count=count,
-                    )
+                return await self._claim(desk.queue, count)
             except PASSING as error:
                 if self._pool.is_closing():
                     raise
@@ -123,6 +118,13 @@ class Worker:
             await asyncio.sleep(rest)
             rest = min(rest * 2, _LONGEST_REST)
         return []
+
+    async def _claim(self, queue: str, count: int) -> list[Lease]:
+        seconds = self._options.lease_seconds
+        async with self._pool.acquire() as connection:
+            asked_at = time.monotonic()
+            claims = await gateway.claim(connection, queue, self.worker_id, lease_seconds=seconds, count=count)
+        return [Lease(claim, seconds, asked_at) for claim in claims]
 
     async def _idle(self, desk: _Desk) -> None:
         # Without the spread, workers that were started together would look together for ever.
@@ -132,8 +134,8 @@ class Worker:
         except TimeoutError:
             return
 
-    def _start(self, claim: Claim, desk: _Desk, group: asyncio.TaskGroup) -> None:
-        execution = Execution(Lease(claim, self._options.lease_seconds), self._around)
+    def _start(self, lease: Lease, desk: _Desk, group: asyncio.TaskGroup) -> None:
+        execution = Execution(lease, self._around)
         desk.free -= 1
         self.counters.claimed += 1
         self._executions[execution] = group.create_task(self._carry_out(execution, desk))
