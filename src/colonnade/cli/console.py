@@ -1,0 +1,28 @@
+"""How commands speak: to people in sentences with colour where a terminal is, to programs in JSON."""
+
+import json
+import sys
+from typing import Any, Final, NoReturn
+
+from rich.console import Console
+
+out: Final = Console(highlight=False, soft_wrap=True)
+"""What a command answers."""
+
+err: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+"""What a command says besides: progress, warnings, refusals."""
+
+FAILED: Final = 1
+"""The exit code of a command that could not do its work; 2 is for wrong words and bad settings."""
+
+
+def fail(sentence: str, code: int = FAILED) -> NoReturn:
+    """Say why, and end."""
+    err.print(f"[bold red]✗[/] {sentence}", markup=True)
+    sys.exit(code)
+
+
+def answer_json(value: Any) -> None:
+    """One JSON document, alone on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()

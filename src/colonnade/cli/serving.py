@@ -1,0 +1,81 @@
+"""The two kinds of processes that `up` starts: one answers requests, the other carries out runs."""
+
+import asyncio
+import logging
+import socket
+import sys
+
+import structlog
+import uvicorn
+
+from colonnade import app, worker
+from colonnade.ground.db.processes import die_with_parent
+from colonnade.installation import address_of
+from colonnade.settings import Settings, master_key_of, pepper_of
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_DRAIN_SECONDS = 10
+
+
+def belong_to(parent: int | None) -> None:
+    """End with the process that started this one, where there is such a one."""
+    if parent is not None:
+        die_with_parent(parent)
+
+
+def set_up_logs(settings: Settings) -> None:
+    """One line an event: for people on a terminal, as JSON elsewhere."""
+    people = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    renderer = structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
+    errors = [] if people else [structlog.processors.dict_tracebacks]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *errors,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.log_level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket that child processes share; the address in use is an OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Answer requests until SIGTERM; those under way are finished first."""
+    set_up_logs(settings)
+    config = uvicorn.Config(
+        app.create(settings, address_of(settings)),
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def work(settings: Settings) -> None:
+    """Carry out runs until SIGTERM; what is under way is finished or handed back."""
+    set_up_logs(settings)
+    options = worker.options_from(settings, address_of(settings), pepper_of(settings), master_key_of(settings))
+    asyncio.run(worker.work(options))

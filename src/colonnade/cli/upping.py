@@ -1,0 +1,102 @@
+"""The command `up`: from an empty folder to an address that answers, and what to type next."""
+
+import asyncio
+import os
+import socket
+import sys
+
+from colonnade.cli.console import err, fail, out
+from colonnade.cli.founding import Made, make_demo
+from colonnade.cli.runtime import agencies_here, bring_up_to_date, database_running, explained, opened
+from colonnade.cli.serving import listen
+from colonnade.cli.supervising import Child, Supervisor
+from colonnade.ground.db import embedded
+from colonnade.settings import PREFIX, Settings, secret_of
+
+
+def up(settings: Settings, *, demo: bool) -> None:
+    """Run everything in the foreground until Ctrl-C or SIGTERM; exit code 1 when something ended by itself."""
+    with explained():
+        if settings.database_url is None and embedded.is_locked(settings.data):
+            raise embedded.AlreadyRunning(f"Colonnade already runs on {settings.data}; stop that one first.")
+        listener = _listen(settings)
+        err.print(f"[dim]Starting the database in {settings.data} …[/]")
+        with database_running(settings) as cluster:
+            secret_of(settings)
+            made = asyncio.run(_prepare(settings, demo))
+            ended_well = _run(settings, listener, made, cluster)
+    sys.exit(0 if ended_well else 1)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        return listen(settings.host, settings.port)
+    except OSError as error:
+        fail(
+            f"Cannot serve on {settings.host}:{settings.port}: {error.strerror}. "
+            "Choose another port, as in: colonnade up --port 8081"
+        )
+
+
+async def _prepare(settings: Settings, demo: bool) -> Made | None:
+    applied = await bring_up_to_date(settings)
+    if applied:
+        err.print(f"[dim]Brought the database up to date: {len(applied)} migrations.[/]")
+    if not demo or await agencies_here(settings):
+        return None
+    async with opened(settings) as database:
+        return await make_demo(database)
+
+
+def _run(settings: Settings, listener: socket.socket, made: Made | None, cluster: embedded.Cluster | None) -> bool:
+    listener.set_inheritable(True)
+    words = ["serve", "--fd", str(listener.fileno())]
+    children = [Child("server", words, listener) for _ in range(settings.servers)]
+    children += [Child("worker", ["work"]) for _ in range(settings.workers)]
+    supervisor = Supervisor(children, _environment(settings))
+    supervisor.begin()
+    host, port = _reachable_host(settings.host), int(listener.getsockname()[1])
+    try:
+        if not supervisor.wait_until_ready(host, port):
+            return supervisor.stopping
+        _tell(settings, f"http://{f'[{host}]' if ':' in host else host}:{port}", made)
+        supervisor.watch(lambda: cluster is None or cluster.is_running())
+        return supervisor.stopping
+    finally:
+        err.print("[dim]Stopping …[/]")
+        supervisor.end()
+        listener.close()
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Children read the same settings, with what this command line gave on top."""
+    return {**os.environ, f"{PREFIX}DATA_DIR": str(settings.data), f"{PREFIX}HOST": settings.host}
+
+
+def _reachable_host(host: str) -> str:
+    """Where this machine reaches what is bound to this host."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (asked, not bound)
+
+
+def _tell(settings: Settings, url: str, made: Made | None) -> None:
+    address = settings.public_url or url
+    out.print(f"\n[bold]Colonnade runs at {address}[/]\n")
+    if made is not None:
+        out.print(f"The demo agency is {made.agency_id}. Its key, shown this once:\n")
+        out.print(f"  export COLONNADE_KEY={made.key.reveal()}\n", style="bold")
+    else:
+        out.print("Your agencies and their keys are as you left them; make another key with: colonnade key create\n")
+    out.print("Three things to try next, in another terminal:\n")
+    for line in _next_steps(address):
+        out.print(f"  {line}\n")
+    out.print(f"ready {address}")
+
+
+def _next_steps(url: str) -> list[str]:
+    key = '-H "Authorization: Bearer $COLONNADE_KEY"'
+    invoke = '{"action": "agent.invoke", "workspaces": "all", "config": {"skill": "draft_post", "input": {}}}'
+    return [
+        f'curl {key} "{url}/v1/workspaces?include=usage,health,lastActiveAt,settings"',
+        f"curl -X POST {key} {url}/v1/workspaces/bulk-action -d '{invoke}'",
+        f'curl {key} "{url}/v1/agent/approvals?scope=agency"',
+    ]
