@@ -4,11 +4,10 @@ Minting, changing, rolling and revoking; the key ring that verifies them, the li
 keeper that the HTTP door asks. A key's text is shown once and stored nowhere.
 """
 
-from colonnade.tenancy.keys.keeper import KeyKeeper, Uses
-from colonnade.tenancy.keys.limiter import Limiter, Taken
-from colonnade.tenancy.keys.model import USUAL_RATE, Changes, Draft, Key, Minted, RateLimit
+from colonnade.tenancy.keys.keeper import KeyKeeper, Limiter, Taken, Uses
+from colonnade.tenancy.keys.model import USUAL_RATE, Changes, Draft, Key, Minted, RateLimit, RatePatch
 from colonnade.tenancy.keys.ring import KeyRing, RingOptions, Verified
-from colonnade.tenancy.keys.service import count, for_installation, get, mint, page, revoke, roll, update
+from colonnade.tenancy.keys.service import count, for_installation, get, mint, own, page, revoke, roll, update
 
 __all__ = [
     "USUAL_RATE",
@@ -20,6 +19,7 @@ __all__ = [
     "Limiter",
     "Minted",
     "RateLimit",
+    "RatePatch",
     "RingOptions",
     "Taken",
     "Uses",
@@ -28,6 +28,7 @@ __all__ = [
     "for_installation",
     "get",
     "mint",
+    "own",
     "page",
     "revoke",
     "roll",

@@ -3,8 +3,9 @@
 No clock and no database here: instants and addresses are handed in.
 """
 
+import contextlib
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, TypedDict
@@ -38,6 +39,20 @@ class RateLimit:
 
 
 USUAL_RATE: Final = RateLimit(100, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class RatePatch:
+    """What is sent of a rate limit in a merge patch: the other half stays as it is."""
+
+    requests: int | None = None
+    window_seconds: int | None = None
+
+    def on(self, current: RateLimit | None) -> RateLimit:
+        """The rate limit with the patch applied; a key without one begins with the usual."""
+        base = current or USUAL_RATE
+        requests = base.requests if self.requests is None else self.requests
+        return RateLimit(requests, base.window_seconds if self.window_seconds is None else self.window_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +131,7 @@ class Changes(TypedDict, total=False):
     description: str
     scopes: Sequence[str]
     ip_allowlist: Sequence[str]
-    rate_limit: RateLimit | None
+    rate_limit: RateLimit | RatePatch | None
     expires_at: datetime | None
 
 
@@ -137,6 +152,15 @@ def address_refused() -> Refused:
     return Refused(
         "keys.address_refused", "Calls from this address are not on the allowlist of the key or of its agency."
     )
+
+
+@contextlib.contextmanager
+def noting(errors: list[FieldError]) -> Iterator[None]:
+    """Take note of bad fields and go on, so that all of a request's are named at once."""
+    try:
+        yield
+    except BadFields as bad:
+        errors += bad.errors
 
 
 def granted_scopes(scopes: Sequence[str] | None, preset: str | None, kind: KeyScope) -> tuple[str, ...]:

@@ -4,12 +4,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from colonnade.ground.core.callers import Caller
+from colonnade.ground.core.callers import Caller, CallerKind
 from colonnade.ground.core.ids import is_id, new_id
 from colonnade.ground.core.instants import format_instant, format_optional
 from colonnade.ground.core.merging import changes as differences
 from colonnade.ground.core.refusals import BadField, BadFields, FieldError, NotFound, Refused
-from colonnade.ground.core.scopes import expand
 from colonnade.ground.core.secrets import Secret, new_key_text
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import agencies, audit, workspaces
@@ -24,10 +23,11 @@ from colonnade.tenancy.keys.model import (
     Key,
     KeyScope,
     Minted,
-    RateLimit,
+    RatePatch,
     granted_scopes,
     is_on,
     networks,
+    noting,
 )
 
 _COUNTED: Final = 1001
@@ -42,11 +42,8 @@ async def mint(tx: Tx, caller: Caller, draft: Draft, *, workspace_id: str | None
     caller.require("keys:write")
     await _require_level(tx, caller, workspace_id)
     kind: KeyScope = "agency" if workspace_id is None else "workspace"
-    now = await tx.now()
-    _check(draft.name, draft.description, draft.rate_limit)
-    scopes = granted_scopes(draft.scopes, draft.preset, kind)
-    caller.require_all(expand(scopes, kind))
-    text = new_key_text(kind, await _mode(tx, draft))
+    agency, now = await agencies.in_force(tx), await tx.now()
+    text = new_key_text(kind, agency.mode)
     key = Key(
         agency_id=tx.agency_id,
         workspace_id=workspace_id,
@@ -55,12 +52,12 @@ async def mint(tx: Tx, caller: Caller, draft: Draft, *, workspace_id: str | None
         name=draft.name,
         description=draft.description,
         hint=text.hint,
-        scopes=scopes,
-        workspaces=await _workspaces(tx, draft, kind),
-        ip_allowlist=networks(draft.ip_allowlist),
+        scopes=(),
+        workspaces=None,
+        ip_allowlist=(),
         rate_limit=draft.rate_limit,
-        mode=await _mode(tx, draft),
-        expires_at=_end(draft.expires_at, now),
+        mode=agency.mode,
+        expires_at=draft.expires_at,
         revoked_at=None,
         revoked_by=None,
         created_by=caller.actor_id,
@@ -68,6 +65,8 @@ async def mint(tx: Tx, caller: Caller, draft: Draft, *, workspace_id: str | None
         updated_at=now,
         version=1,
     )
+    key = await _filled(tx, key, draft)
+    caller.require_all(key.held)
     return await _minted(tx, caller, key, text)
 
 
@@ -84,6 +83,16 @@ async def get(tx: Tx, caller: Caller, key_id: str, *, workspace_id: str | None =
     if key is None:
         raise NotFound("API key")
     return key
+
+
+async def own(tx: Tx, caller: Caller) -> Key | None:
+    """The key behind this very call, which may ask about itself without any scope; none where no key calls."""
+    if caller.kind not in {CallerKind.AGENCY_KEY, CallerKind.WORKSPACE_KEY}:
+        return None
+    within = caller.reach.workspace_ids if caller.kind is CallerKind.WORKSPACE_KEY else None
+    # A key of some workspaces does not see the agency's keys, and yet is one of them.
+    async with tx.widened() as whole:
+        return await store.find(whole, caller.actor_id, within[0] if within else None)
 
 
 async def page(
@@ -186,12 +195,21 @@ async def _minted(tx: Tx, caller: Caller, key: Key, text: Secret) -> Minted:
     return Minted(made, text)
 
 
-async def _mode(tx: Tx, draft: Draft) -> str:
-    """A key has the mode of its agency: test keys are those of the test twin."""
-    mode = (await agencies.in_force(tx)).mode
-    if draft.mode not in {None, mode}:
-        raise BadField("/mode", f"must be `{mode}` here: a test key belongs to the agency's test twin")
-    return mode
+async def _filled(tx: Tx, key: Key, draft: Draft) -> Key:
+    """The key with what the draft wants of it; every field that is not acceptable is named at once."""
+    errors = _wrong(key)
+    errors += _wrong_end(key, await tx.now())
+    if draft.mode not in {None, key.mode}:
+        errors.append(FieldError("/mode", f"must be `{key.mode}` here: a test key belongs to the agency's test twin"))
+    with noting(errors):
+        key = replace(key, scopes=granted_scopes(draft.scopes, draft.preset, key.scope))
+    with noting(errors):
+        key = replace(key, workspaces=await _workspaces(tx, draft, key.scope))
+    with noting(errors):
+        key = replace(key, ip_allowlist=networks(draft.ip_allowlist))
+    if errors:
+        raise BadFields(errors)
+    return key
 
 
 async def _require_level(tx: Tx, caller: Caller, workspace_id: str | None) -> None:
@@ -233,24 +251,23 @@ async def _workspaces(tx: Tx, draft: Draft, kind: KeyScope) -> tuple[str, ...] |
     return wanted
 
 
-def _check(name: str, description: str, rate: RateLimit | None) -> None:
-    errors = []
-    if not name.strip() or len(name) > 255:
+def _wrong(key: Key) -> list[FieldError]:
+    errors, rate = [], key.rate_limit
+    if not key.name.strip() or len(key.name) > 255:
         errors.append(FieldError("/name", "must have 1 to 255 characters"))
-    if len(description) > 2000:
+    if len(key.description) > 2000:
         errors.append(FieldError("/description", "must have at most 2000 characters"))
     if rate is not None and not 1 <= rate.requests <= MOST_REQUESTS:
         errors.append(FieldError("/rateLimit/requests", f"must be 1 to {MOST_REQUESTS}; null is no limit"))
     if rate is not None and not 1 <= rate.window_seconds <= LONGEST_WINDOW_SECONDS:
         errors.append(FieldError("/rateLimit/windowSeconds", f"must be 1 to {LONGEST_WINDOW_SECONDS}"))
-    if errors:
-        raise BadFields(errors)
+    return errors
 
 
-def _end(expires_at: datetime | None, now: datetime) -> datetime | None:
-    if expires_at is not None and expires_at <= now:
-        raise BadField("/expiresAt", "must lie in the future; to end a key now, revoke it")
-    return expires_at
+def _wrong_end(key: Key, now: datetime) -> list[FieldError]:
+    if key.expires_at is None or key.expires_at > now:
+        return []
+    return [FieldError("/expiresAt", "must lie in the future; to end a key now, revoke it")]
 
 
 async def _opened(tx: Tx, key_id: str, workspace_id: str | None, expected_version: int | None) -> Key:
@@ -268,14 +285,18 @@ async def _opened(tx: Tx, key_id: str, workspace_id: str | None, expected_versio
 
 def _changed(key: Key, changes: Changes, now: datetime) -> Key:
     values: dict[str, Any] = dict(changes)
-    if "scopes" in values:
-        values["scopes"] = granted_scopes(values["scopes"], None, key.scope)
-    if "ip_allowlist" in values:
-        values["ip_allowlist"] = networks(values["ip_allowlist"])
-    if "expires_at" in values and values["expires_at"] != key.expires_at:
-        values["expires_at"] = _end(values["expires_at"], now)
+    errors: list[FieldError] = []
+    scopes, allowlist = values.pop("scopes", None), values.pop("ip_allowlist", None)
+    if isinstance(values.get("rate_limit"), RatePatch):
+        values["rate_limit"] = values["rate_limit"].on(key.rate_limit)
     after = replace(key, **values)
-    _check(after.name, after.description, after.rate_limit)
+    errors += _wrong(after) + (_wrong_end(after, now) if after.expires_at != key.expires_at else [])
+    with noting(errors):
+        after = after if scopes is None else replace(after, scopes=granted_scopes(scopes, None, key.scope))
+    with noting(errors):
+        after = after if allowlist is None else replace(after, ip_allowlist=networks(allowlist))
+    if errors:
+        raise BadFields(errors)
     return after
 
 
