@@ -26,8 +26,11 @@ def belong_to(parent: int | None) -> None:
 def set_up_logs(settings: Settings) -> None:
     """One line an event: for people on a terminal, as JSON elsewhere."""
     people = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
-    renderer = structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
-    errors = [] if people else [structlog.processors.dict_tracebacks]
+    # A trace tells where, never with which values: local variables hold credentials.
+    to_dicts = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+    to_lines = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer = to_lines if people else structlog.processors.JSONRenderer()
+    errors = [] if people else [to_dicts]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
