@@ -161,14 +161,14 @@ async def withdraw(tx: Tx, caller: Caller, post_id: str) -> Post:
 async def approve(tx: Tx, caller: Caller, post_id: str, *, edits: Mapping[str, Any] | None = None) -> Post:
     """Approve what was shown, or what the edits (a merge patch over its texts) make of it: then that is a new revision.
 
-    Approving an approved post again without edits changes nothing.
+    Approving again with the same edits changes nothing.
     """
     caller.require("approvals:decide")
     post = await _locked(tx, post_id)
-    if post.status is PostStatus.APPROVED and not edits:
+    text = post.writing if edits is None else edited(post.writing, edits, EDITABLE)
+    if post.status is PostStatus.APPROVED and text == post.writing:
         return post
     move = ensure_move(post, "approve")
-    text = post.writing if edits is None else edited(post.writing, edits, EDITABLE)
     if text == post.writing:
         approved = await store.move(tx, post, move)
     else:
