@@ -19,7 +19,7 @@ from colonnade.brand.content.model import (
 )
 from colonnade.brand.content.publishers import Publishers
 from colonnade.brand.content.publishing import (
-    Destination,
+    Place,
     Publication,
     Published,
     Publisher,
@@ -45,9 +45,9 @@ from colonnade.brand.content.webhook import WebhookPublisher
 
 __all__ = [
     "EDITABLE",
-    "Destination",
     "Draft",
     "FolderPublisher",
+    "Place",
     "Post",
     "PostFilter",
     "PostPage",

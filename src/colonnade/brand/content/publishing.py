@@ -72,7 +72,7 @@ class Publisher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class Place:
     """The workspace that a post comes out for."""
 
     agency_id: str
@@ -81,15 +81,15 @@ class Destination:
     language: str = "en"
 
 
-def publication_of(post: Post, destination: Destination, *, idempotency_key: str) -> Publication:
+def publication_of(post: Post, place: Place, *, idempotency_key: str) -> Publication:
     """What a publisher gets of this post."""
     text = post.writing
     return Publication(
         post_id=post.id,
         workspace_id=post.workspace_id,
-        agency_id=destination.agency_id,
-        workspace_slug=destination.slug,
-        brand_name=destination.brand_name,
+        agency_id=place.agency_id,
+        workspace_slug=place.slug,
+        brand_name=place.brand_name,
         title=text.title,
         slug=text.slug,
         meta_description=text.meta_description,
@@ -99,5 +99,5 @@ def publication_of(post: Post, destination: Destination, *, idempotency_key: str
         model=text.model,
         revision=post.revision,
         idempotency_key=idempotency_key,
-        language=destination.language,
+        language=place.language,
     )
