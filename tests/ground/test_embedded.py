@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -19,12 +20,20 @@ from colonnade.ground.db.embedded.log import LARGE
 from tests.ground.embedded_helpers import AS_ROOT, QUICK, ask, finish, hold, standing_in, start, wait_for
 
 
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder of the test's own that goes with it: a database is too large to be kept for a look."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Cluster]:
     """A running server that tests only look at."""
     cluster = start(tmp_path_factory.mktemp("shared") / "data")
     yield cluster
     cluster.stop()
+    shutil.rmtree(cluster.data)
 
 
 def test_it_starts_below_a_closed_folder_on_a_path_that_no_socket_could_have(tmp_path: Path) -> None:

@@ -35,6 +35,13 @@ as_root = pytest.mark.skipif(not AS_ROOT, reason="needs root to take rights away
 
 
 @pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder of the test's own that goes with it: a database is too large to be kept for a look."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+@pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data folder in which something was committed."""
     cluster = start(tmp_path / "data")
