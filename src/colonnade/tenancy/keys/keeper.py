@@ -141,8 +141,10 @@ class Uses:
 class KeyKeeper:
     """One for each process: admits callers by their keys and counts what they call."""
 
-    def __init__(self, database: Database, options: RingOptions | None = None) -> None:
-        self.ring = KeyRing(database, options)
+    def __init__(
+        self, database: Database, options: RingOptions | None = None, *, direct: Database | None = None
+    ) -> None:
+        self.ring = KeyRing(database, options, direct=direct)
         self.limiter = Limiter(database)
         self.uses = Uses(database)
 

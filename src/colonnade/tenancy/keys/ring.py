@@ -115,8 +115,11 @@ class _Entry:
 class KeyRing:
     """One for each process. Warm keys cost no trip, cold ones share one; every change of a key is heard at once."""
 
-    def __init__(self, database: Database, options: RingOptions | None = None) -> None:
+    def __init__(
+        self, database: Database, options: RingOptions | None = None, *, direct: Database | None = None
+    ) -> None:
         self._database = database
+        self._direct = direct or database  # listening goes around a pooler, which would drop the news
         self._options = options or RingOptions()
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self._look_ups: SharedCall[list[bytes], Record | None] = SharedCall("key look-ups", self._look_up)
@@ -202,7 +205,7 @@ class KeyRing:
 
     async def _listen(self) -> None:
         """Hear of changes for as long as the connection lives; what was known before it began may be old."""
-        connection = await self._database.connect()
+        connection = await self._direct.connect()
         lost = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _connection: self._lose(lost))

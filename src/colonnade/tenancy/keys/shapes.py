@@ -156,7 +156,7 @@ class KeyShown(Shown):
 class MintedShown(KeyShown):
     """A key together with its text."""
 
-    key: str = Field(description="The key itself, for the only time. Keep it well.")
+    key: str = Field(repr=False, description="The key itself, for the only time. Keep it well.")
 
     @classmethod
     def minted(cls, minted: Minted, at: datetime) -> "MintedShown":
