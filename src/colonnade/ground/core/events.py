@@ -36,6 +36,7 @@ EVENTS: Final[dict[str, str]] = {
     "approvals.raised": "A run asks for an approval",
     "approvals.approved": "An approval was given",
     "approvals.rejected": "An approval was refused",
+    "approvals.commented": "Somebody said something about an approval",
     "approvals.expired": "Nobody decided an approval in time",
     "bulk_actions.started": "A bulk action was started",
     "bulk_actions.cancelled": "A bulk action was cancelled",

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 from colonnade.ground.core import checking
-from colonnade.ground.core.checking import Check, Findings
+from colonnade.ground.core.checking import Check, Findings, Rule
 from colonnade.ground.core.refusals import Refused
 
 GATES: Final = ("publish", "outreach_send", "indexing_submit")
@@ -82,11 +82,16 @@ def _zones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones())
 
 
-def timezone(value: Any, pointer: str, findings: Findings) -> Any:
-    """The name of an IANA time zone."""
+def _timezone(value: Any, pointer: str, findings: Findings) -> Any:
     if not isinstance(value, str) or value not in _zones():
         findings.add(pointer, "must be an IANA time zone such as Europe/Berlin")
     return value
+
+
+timezone: Final = Rule(
+    _timezone, {"type": "string", "examples": ["Europe/Berlin"], "description": "An IANA time zone."}
+)
+"""The name of an IANA time zone."""
 
 
 def _network(value: Any, pointer: str, findings: Findings) -> Any:
@@ -107,8 +112,14 @@ def _anchor(value: Any, pointer: str, findings: Findings) -> Any:
         return value
 
 
+_ANCHOR: Final = Rule(_anchor, {"type": ["integer", "string"]})
 _CYCLE: Final = checking.shape(
-    {"kind": checking.one_of("month", "rolling"), "days": checking.integer(1, 366), "anchor": _anchor}, ["kind"]
+    {
+        "kind": checking.one_of("month", "rolling"),
+        "days": checking.integer(1, 366),
+        "anchor": _ANCHOR,
+    },
+    ["kind"],
 )
 
 
@@ -134,6 +145,7 @@ _RULE: Final = checking.shape(
         "people": checking.integer(1, 3),
         "timeoutSeconds": checking.integer(60, 366 * 86_400),
         "routedTo": checking.text(1, 255),
+        "selfApproval": checking.boolean,
     }
 )
 
@@ -144,9 +156,9 @@ SETTINGS: Final = checking.shape(
         "approvalRules": checking.shape(dict.fromkeys(GATES, _RULE)),
         "defaultModel": MODEL,
         "creditPool": CREDIT_POOL,
-        "creditCycle": _credit_cycle,
+        "creditCycle": Rule(_credit_cycle, _CYCLE.schema),
         "timezone": timezone,
-        "ipAllowlist": checking.list_of(_network, 200, distinct=True),
+        "ipAllowlist": checking.list_of(Rule(_network, {"type": "string", "description": "CIDR"}), 200, distinct=True),
         "requireTwoFactor": checking.boolean,
         "linkLimit": checking.integer(0, 1_000_000),
         "rotateAfterDays": checking.integer(1, 3650),
