@@ -13,7 +13,7 @@ from colonnade.ground.core.ids import new_id
 from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database
 from colonnade.tenancy import agencies
-from tests.factories import a_workspace, an_agency
+from tests import factories
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,12 @@ class Home:
     """An agency, its master key as a caller, and its workspaces in the order of making."""
 
     database: Database
-    caller: Caller
+    origin: factories.Home
     workspaces: tuple[str, ...]
+
+    @property
+    def caller(self) -> Caller:
+        return self.origin.caller
 
     @property
     def agency_id(self) -> str:
@@ -40,14 +44,14 @@ class Home:
 
 async def a_home(database: Database, *, workspaces: int = 2, granted: int = 0, **settings: Any) -> Home:
     """A fresh agency with workspaces; `granted` milli-credits lie in its own pool."""
-    home = await an_agency(database)
-    made = [await a_workspace(database, home, name=f"Brand {number}") for number in range(workspaces)]
+    home = await factories.an_agency(database)
+    made = [await factories.a_workspace(database, home, name=f"Brand {number}") for number in range(workspaces)]
     async with database.transaction(home.reach) as tx:
         if settings:
             await agencies.update_settings(tx, home.caller, patch=settings)
         if granted:
             await credits.grant(tx, home.caller, amount=MilliCredits(granted))
-    return Home(database, home.caller, tuple(workspace.id for workspace in made))
+    return Home(database, home, tuple(workspace.id for workspace in made))
 
 
 def a_request(workspace_id: str, amount: int, reference: str | None = None, run_id: str | None = None) -> HoldRequest:

@@ -5,6 +5,8 @@ Amounts are whole milli-credits. Which pool pays for a workspace is its `creditP
 
 from colonnade.credits.funding import available, balances, grant, transfer
 from colonnade.credits.holding import hold, hold_many, release, settle
+from colonnade.credits.ledger_pages import Line as LedgerLine
+from colonnade.credits.ledger_pages import ledger
 from colonnade.credits.model import (
     PRICES,
     CreditsOverview,
@@ -26,9 +28,11 @@ from colonnade.credits.model import (
     WorkspaceUsage,
 )
 from colonnade.credits.pricing import price_list
-from colonnade.credits.usage import usage, usage_blocks, usage_of_workspace
+from colonnade.credits.reporting import MOST_CSV_ROWS, MOST_ROWS, usage, usage_block, usage_blocks, usage_of_workspace
 
 __all__ = [
+    "MOST_CSV_ROWS",
+    "MOST_ROWS",
     "PRICES",
     "CreditsOverview",
     "Cycle",
@@ -37,6 +41,7 @@ __all__ = [
     "Hold",
     "HoldRequest",
     "HoldState",
+    "LedgerLine",
     "Moved",
     "PoolBalance",
     "Price",
@@ -52,11 +57,13 @@ __all__ = [
     "grant",
     "hold",
     "hold_many",
+    "ledger",
     "price_list",
     "release",
     "settle",
     "transfer",
     "usage",
+    "usage_block",
     "usage_blocks",
     "usage_of_workspace",
 ]

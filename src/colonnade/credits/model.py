@@ -265,10 +265,13 @@ class GroupBy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class UsageQuery:
-    """Which usage, from an instant on and up to before another, summed by what; nothing to sum by is one line."""
+    """Which usage, from a day or instant on and up to before another, summed by what; by nothing is one line.
 
-    since: datetime
-    until: datetime
+    Days are those of the agency's calendar; an end that is not given is that of the current cycle.
+    """
+
+    since: date | None = None
+    until: date | None = None
     group_by: tuple[GroupBy, ...] = ()
     workspace_id: str | None = None
     feature: str | None = None

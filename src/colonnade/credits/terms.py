@@ -3,18 +3,12 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
 from zoneinfo import ZoneInfo
 
 from colonnade.credits.model import Cycle, Source, cycle_at, pool_id
 from colonnade.ground.core.refusals import NotFound
 from colonnade.ground.db.database import Tx
-from colonnade.tenancy import agencies
-
-OWN_SOURCES: Final = """
-select id, settings ->> 'creditPool' as source from workspace
-where agency_id = $1 and id = any ($2::text[])
-"""
+from colonnade.tenancy import agencies, workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +41,5 @@ async def terms(tx: Tx, workspace_ids: Collection[str] = ()) -> Terms:
     """The terms in force. The transaction's own reach decides which workspaces are told, so ask before widening."""
     agency = await agencies.in_force(tx)
     zone = ZoneInfo(agency.settings.get("timezone", "UTC"))
-    default = agency.settings.get("creditPool", Source.AGENCY.value)
-    is_locked = agency.is_locked("creditPool")
-    rows = await tx.fetch(OWN_SOURCES, tx.agency_id, sorted(workspace_ids)) if workspace_ids else []
-    own = {row["id"]: None if is_locked else row["source"] for row in rows}
-    return Terms(zone, {name: Source(source or default) for name, source in own.items()})
+    settings = await workspaces.in_force(tx, sorted(workspace_ids)) if workspace_ids else {}
+    return Terms(zone, {name: Source(found.values["creditPool"]) for name, found in settings.items()})

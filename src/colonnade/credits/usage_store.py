@@ -96,14 +96,13 @@ async def by_day(tx: Tx, query: UsageQuery, days: tuple[date, date], most: int) 
     return [_row(row) for row in rows]
 
 
-async def by_event(tx: Tx, query: UsageQuery, zone: str, most: int) -> list[UsageRow]:
+async def by_event(tx: Tx, query: UsageQuery, span: tuple[datetime, datetime], zone: str, most: int) -> list[UsageRow]:
     """Sums from the events themselves, for hours and for spans that cut a day."""
     groups, order = _sums(_EVENTS, query.group_by)
     sql = f"""
     select {groups} coalesce(sum(credits), 0)::bigint as credits, count(*) as events
     from usage_event {_WITHIN} and at >= $5 and at < $6 and $7::text is not null {order} limit $8
     """
-    span = (query.since, query.until)
     rows = await tx.fetch(sql, tx.agency_id, _reach(tx), query.workspace_id, query.feature, *span, zone, most)
     return [_row(row) for row in rows]
 

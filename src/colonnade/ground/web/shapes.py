@@ -13,6 +13,7 @@ from pydantic import (
     PlainSerializer,
     StrictBool,
     StrictInt,
+    WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
 
@@ -85,7 +86,12 @@ Credits = Annotated[
     BeforeValidator(_credits_in, json_schema_input_type=float),
     PlainSerializer(to_number, return_type=float),
 ]
-"""An amount: a decimal number with at most three places on the wire, milli-credits inside."""
+"""An amount in a body: a decimal number with at most three places on the wire, milli-credits inside."""
+
+Amount = Annotated[
+    int, PlainSerializer(to_number, return_type=int | float), WithJsonSchema({"type": "number", "multipleOf": 0.001})
+]
+"""An amount in an answer: made of milli-credits, written as a decimal number."""
 
 Whole = StrictInt
 Flag = StrictBool

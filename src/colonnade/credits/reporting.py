@@ -1,7 +1,8 @@
 """Telling what was used: sums for reports, and the usage block of workspaces."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from datetime import date, datetime
+from typing import Any, Final
 
 from colonnade.credits import usage_store
 from colonnade.credits.model import (
@@ -13,8 +14,9 @@ from colonnade.credits.model import (
     midnight,
 )
 from colonnade.credits.terms import Terms, terms
-from colonnade.ground.core.amounts import MilliCredits
+from colonnade.ground.core.amounts import MilliCredits, to_number
 from colonnade.ground.core.callers import Caller
+from colonnade.ground.core.instants import format_instant
 from colonnade.ground.core.refusals import BadField, NotFound
 from colonnade.ground.db.database import Tx
 
@@ -28,8 +30,6 @@ MOST_CSV_ROWS: Final = 1_000_000
 async def usage(tx: Tx, caller: Caller, query: UsageQuery, *, most: int = MOST_ROWS) -> UsageReport:
     """What was used in a span, summed as asked, up to this moment. More groups than fit are refused, never cut."""
     caller.require("usage:read")
-    if query.until <= query.since:
-        raise BadField("?to", "must lie after `from`")
     if len(set(query.group_by)) < len(query.group_by):
         raise BadField("?groupBy", "names something twice")
     in_force = await terms(tx, [] if query.workspace_id is None else [query.workspace_id])
@@ -45,11 +45,22 @@ async def usage(tx: Tx, caller: Caller, query: UsageQuery, *, most: int = MOST_R
 
 
 async def _rows(tx: Tx, query: UsageQuery, in_force: Terms, most: int) -> list[UsageRow]:
-    days = in_force.day(query.since), in_force.day(query.until)
-    is_whole_days = (query.since, query.until) == tuple(midnight(day, in_force.zone) for day in days)
+    cycle = in_force.cycle(await tx.now())
+    since = _instant(query.since, in_force) or cycle.starts_at
+    until = _instant(query.until, in_force) or cycle.ends_at
+    if until <= since:
+        raise BadField("?to", "must lie after `from`")
+    days = in_force.day(since), in_force.day(until)
+    is_whole_days = (since, until) == tuple(midnight(day, in_force.zone) for day in days)
     if is_whole_days and GroupBy.HOUR not in query.group_by:
         return await usage_store.by_day(tx, query, days, most)
-    return await usage_store.by_event(tx, query, in_force.zone.key, most)
+    return await usage_store.by_event(tx, query, (since, until), in_force.zone.key, most)
+
+
+def _instant(moment: date | None, in_force: Terms) -> datetime | None:
+    if moment is None or isinstance(moment, datetime):
+        return moment
+    return midnight(moment, in_force.zone)
 
 
 async def usage_of_workspace(tx: Tx, caller: Caller, workspace_id: str) -> WorkspaceUsage:
@@ -73,4 +84,17 @@ async def usage_blocks(tx: Tx, workspace_ids: Sequence[str]) -> Mapping[str, Wor
     return {
         name: WorkspaceUsage(MilliCredits(sum(by_feature.values())), remaining, cycle.ends_at, by_feature)
         for name, (remaining, by_feature) in found.items()
+    }
+
+
+async def usage_block(tx: Tx, workspace_ids: Sequence[str]) -> dict[str, Any]:
+    """Include `usage`: the same in the names of the wire."""
+    return {
+        name: {
+            "creditsUsedThisCycle": to_number(found.used),
+            "creditsRemaining": to_number(found.remaining),
+            "cycleEndsAt": format_instant(found.cycle_ends_at),
+            "byFeature": {feature: to_number(used) for feature, used in sorted(found.by_feature.items())},
+        }
+        for name, found in (await usage_blocks(tx, workspace_ids)).items()
     }
