@@ -97,7 +97,7 @@ class ListApprovals(Body):
     """Which approvals of the inbox; those that wait, unless asked for others."""
 
     scope: Literal["workspace", "agency"] = "workspace"
-    status: list[AnyCase] = Field(default_factory=lambda: ["PENDING"], description="May stand several times.")
+    status: list[AnyCase] = Field(["PENDING"], description="May stand several times.")
     skill: str | None = Field(None, max_length=100)
     routed_to: str | None = Field(None, max_length=320)
     raised_after: Instant | None = None

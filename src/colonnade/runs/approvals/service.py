@@ -55,7 +55,7 @@ async def page(
     return found[:limit], len(found) > limit, total if exact or total <= _MOST_COUNTED else None
 
 
-async def decide(tx: Tx, caller: Caller, approval_id: str, ruling: Ruling, *, check_edits: CheckEdits) -> Approval:
+async def decide(tx: Tx, caller: Caller, approval_id: str, ruling: Ruling) -> Approval:
     """Say yes or no, once. A yes fixes the version that may be acted on: the preview, or the preview with the edits.
 
     Refused: a second decision (it tells the first), edits that the skill cannot take, and one's own run where the
