@@ -88,9 +88,7 @@ Credits = Annotated[
 ]
 """An amount in a body: a decimal number with at most three places on the wire, milli-credits inside."""
 
-Amount = Annotated[
-    int, PlainSerializer(to_number, return_type=int | float), WithJsonSchema({"type": "number", "multipleOf": 0.001})
-]
+Amount = Annotated[int, PlainSerializer(to_number, return_type=int | float), WithJsonSchema({"type": "number"})]
 """An amount in an answer: made of milli-credits, written as a decimal number."""
 
 Whole = StrictInt
