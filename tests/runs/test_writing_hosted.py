@@ -259,5 +259,16 @@ def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str)
     assert key not in repr(refused.value)
 
 
+async def test_a_broken_local_model_is_known_before_the_first_run(tmp_path: Path) -> None:
+    broken, none = Writers(ModelOptions(local_model_path=tmp_path / "Gone.gguf")), Writers(ModelOptions())
+    try:
+        await none.prepare()
+        with pytest.raises(WritingFailed, match=r"Gone\.gguf|install `colonnade\[local\]`"):
+            await broken.prepare()
+    finally:
+        await broken.aclose()
+        await none.aclose()
+
+
 def test_options_show_no_key() -> None:
     assert "sk-hidden" not in repr(ModelOptions(anthropic_key=Secret("sk-hidden"), openai_key=Secret("sk-hidden")))

@@ -28,6 +28,7 @@ needs_model = pytest.mark.skipif(
 
 
 @needs_model
+@pytest.mark.journey
 @pytest.mark.timeout(300)
 async def test_a_local_model_writes_an_article_in_its_own_words() -> None:
     assert MODEL
@@ -49,6 +50,7 @@ async def test_a_local_model_writes_an_article_in_its_own_words() -> None:
 
 
 @needs_model
+@pytest.mark.journey
 @pytest.mark.timeout(300)
 async def test_a_local_model_stops_in_time_and_when_nobody_waits_and_writes_again_after() -> None:
     assert MODEL

@@ -50,6 +50,10 @@ class LocalWriter:
     def name(self) -> str:
         return f"local:{self._path.name.removesuffix('.gguf')}"
 
+    async def load(self) -> None:
+        """Loads the model now, unless it is loaded. The library lets nothing else of the process run meanwhile."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._loaded)
+
     async def write(self, brief: Brief) -> Written:
         """The article that the model wrote, or WritingFailed. The time-out counts from when the article's turn comes;
         when the caller stops waiting, the model stops too."""
@@ -66,10 +70,13 @@ class LocalWriter:
             self._llama.close()
             self._llama = None
 
-    def _write(self, brief: Brief, left: threading.Event) -> Written:
+    def _loaded(self) -> Llama:
         if self._llama is None:
             self._llama = Llama(self._path)
-        talk = _Talk(self._llama, Bounds(time.monotonic() + self._timeout_seconds, left))
+        return self._llama
+
+    def _write(self, brief: Brief, left: threading.Event) -> Written:
+        talk = _Talk(self._loaded(), Bounds(time.monotonic() + self._timeout_seconds, left))
         try:
             article = _article(talk, brief)
         except ValueError:

@@ -129,7 +129,8 @@ def storable(text: str) -> str:
 
 def one_line(text: str, limit: int) -> str:
     """The text on one line, trimmed at a word when it is longer than the limit."""
-    line = " ".join(storable(text).split())
+    # Only the beginning is looked at: a tenant's megabytes must not hold up the process for one line.
+    line = " ".join(storable(text[: 8 * limit + 1_000]).split())
     if len(line) <= limit:
         return line
     cut = line[: limit + 1].rpartition(" ")[0] or line[:limit]

@@ -56,7 +56,7 @@ def facts_of(brief: Brief) -> dict[str, str | list[str]]:
         "language": _short(brief.language) or "en",
         "location": _short(brief.location),
         "shortDescription": _short(brief.short_description),
-        "detailedDescription": storable(brief.detailed_description or "").strip()[:_LONG_MAX],
+        "detailedDescription": _long(brief.detailed_description),
         "voice": _short(brief.voice),
         "idealCustomers": _items(brief.icps),
         "primaryKeywords": _items(brief.primary_keywords),
@@ -64,13 +64,17 @@ def facts_of(brief: Brief) -> dict[str, str | list[str]]:
         "competitors": _items(brief.competitors),
         "topic": _short(brief.topic),
         "keyword": _short(brief.keyword),
-        "instructions": storable(brief.instructions or "").strip()[:_LONG_MAX],
+        "instructions": _long(brief.instructions),
     }
     return {name: fact for name, fact in found.items() if fact}
 
 
 def _short(text: str | None) -> str:
     return one_line(text or "", _SHORT_MAX)
+
+
+def _long(text: str | None) -> str:
+    return storable((text or "")[:_LONG_MAX]).strip()
 
 
 def _items(texts: tuple[str, ...]) -> list[str]:

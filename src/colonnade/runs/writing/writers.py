@@ -63,6 +63,12 @@ class Writers:
             return self._hosted("openai", OPENAI_DEFAULT, keys)
         return self._local or self._scripted
 
+    async def prepare(self) -> None:
+        """Loads the local model, if there is one, before the worker claims its first run: the process stands still for
+        as long as that takes, and must hold no lease by then. Without it the first article loads the model."""
+        if self._local:
+            await self._local.load()
+
     async def aclose(self) -> None:
         """Closes the connections and lets go of the local model, after the text that it is writing."""
         await self._http.aclose()
