@@ -28,7 +28,38 @@ class Findings:
 Check = Callable[[Any, str, Findings], Any]
 """Takes a value, its JSON Pointer and the findings; answers the value as it shall be kept."""
 
+Schema = Mapping[str, Any]
+"""JSON Schema of what a check takes, for the documentation of bodies."""
+
 _TOO_DEEP: Final = 12
+
+
+class Rule:
+    """A check that also tells what it takes."""
+
+    __slots__ = ("_check", "schema")
+
+    def __init__(self, check: Check, schema: Schema) -> None:
+        self._check = check
+        self.schema = schema
+
+    def __call__(self, value: Any, pointer: str, findings: Findings) -> Any:
+        """Check one value."""
+        return self._check(value, pointer, findings)
+
+
+def schema_of(check: Check) -> Schema:
+    """What the check takes; anything, if it does not tell."""
+    return check.schema if isinstance(check, Rule) else {}
+
+
+def patch_schema(schema: Schema) -> dict[str, Any]:
+    """The same for a merge patch (RFC 7396): nothing is required, every field may be null."""
+    if "properties" not in schema:
+        return dict(schema)
+    kept = {name: value for name, value in schema.items() if name != "required"}
+    fields = {name: {"anyOf": [patch_schema(one), {"type": "null"}]} for name, one in schema["properties"].items()}
+    return {**kept, "properties": fields}
 
 
 def escaped(name: str) -> str:
@@ -40,7 +71,7 @@ def _is_control(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cs"} and character not in "\n\t"
 
 
-def text(least: int = 1, most: int = 255, *, pattern: str | None = None, says: str = "") -> Check:
+def text(least: int = 1, most: int = 255, *, pattern: str | None = None, says: str = "") -> Rule:
     """Text without control characters, trimmed, of this length; `says` tells what the pattern wants."""
     wanted = None if pattern is None else re.compile(pattern)
 
@@ -57,10 +88,11 @@ def text(least: int = 1, most: int = 255, *, pattern: str | None = None, says: s
             findings.add(pointer, says)
         return kept
 
-    return check
+    schema: dict[str, Any] = {"type": "string", "minLength": least, "maxLength": most}
+    return Rule(check, schema if pattern is None else {**schema, "pattern": f"^(?:{pattern})$"})
 
 
-def one_of(*choices: str) -> Check:
+def one_of(*choices: str) -> Rule:
     """Exactly one of these words."""
     says = f"must be one of {', '.join(choices)}"
 
@@ -69,17 +101,20 @@ def one_of(*choices: str) -> Check:
             findings.add(pointer, says)
         return value
 
-    return check
+    return Rule(check, {"type": "string", "enum": list(choices)})
 
 
-def boolean(value: Any, pointer: str, findings: Findings) -> Any:
-    """`true` or `false`."""
+def _boolean(value: Any, pointer: str, findings: Findings) -> Any:
     if not isinstance(value, bool):
         findings.add(pointer, "must be true or false")
     return value
 
 
-def integer(least: int, most: int) -> Check:
+boolean: Final = Rule(_boolean, {"type": "boolean"})
+"""`true` or `false`."""
+
+
+def integer(least: int, most: int) -> Rule:
     """A whole number within these bounds."""
 
     def check(value: Any, pointer: str, findings: Findings) -> Any:
@@ -87,11 +122,10 @@ def integer(least: int, most: int) -> Check:
             findings.add(pointer, f"must be a whole number from {least} to {most}")
         return value
 
-    return check
+    return Rule(check, {"type": "integer", "minimum": least, "maximum": most})
 
 
-def credits_amount(value: Any, pointer: str, findings: Findings) -> Any:
-    """An amount of credits, not negative, with at most three places; kept as the plain number."""
+def _credits_amount(value: Any, pointer: str, findings: Findings) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         findings.add(pointer, "must be a number of credits")
         return None
@@ -105,7 +139,11 @@ def credits_amount(value: Any, pointer: str, findings: Findings) -> Any:
     return to_number(amount)
 
 
-def list_of(item: Check, most: int, *, distinct: bool = False) -> Check:
+credits_amount: Final = Rule(_credits_amount, {"type": "number", "minimum": 0, "multipleOf": 0.001})
+"""An amount of credits, not negative, with at most three places; kept as the plain number."""
+
+
+def list_of(item: Check, most: int, *, distinct: bool = False) -> Rule:
     """A list of at most so many; `distinct` drops repetitions and keeps the order."""
 
     def check(value: Any, pointer: str, findings: Findings) -> Any:
@@ -118,10 +156,10 @@ def list_of(item: Check, most: int, *, distinct: bool = False) -> Check:
         kept = [item(entry, f"{pointer}/{n}", findings) for n, entry in enumerate(value)]
         return list(dict.fromkeys(kept)) if distinct and all(isinstance(entry, str) for entry in kept) else kept
 
-    return check
+    return Rule(check, {"type": "array", "maxItems": most, "items": schema_of(item)})
 
 
-def shape(fields: Mapping[str, Check], required: Sequence[str] = ()) -> Check:
+def shape(fields: Mapping[str, Check], required: Sequence[str] = ()) -> Rule:
     """An object with these fields and no others; a field that is null is left out."""
     known = ", ".join(fields)
 
@@ -138,10 +176,12 @@ def shape(fields: Mapping[str, Check], required: Sequence[str] = ()) -> Check:
         present = {name: value[name] for name in fields if value.get(name) is not None}
         return {name: fields[name](entry, f"{pointer}/{escaped(name)}", findings) for name, entry in present.items()}
 
-    return check
+    properties = {name: schema_of(one) for name, one in fields.items()}
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return Rule(check, {**schema, "required": list(required)} if required else schema)
 
 
-def mapping_of(item: Check, most: int, *, name: str, says: str) -> Check:
+def mapping_of(item: Check, most: int, *, name: str, says: str) -> Rule:
     """An object whose names match this pattern, all values of one sort."""
     wanted = re.compile(name)
 
@@ -158,7 +198,9 @@ def mapping_of(item: Check, most: int, *, name: str, says: str) -> Check:
         present = {key: entry for key, entry in value.items() if entry is not None}
         return {key: item(entry, f"{pointer}/{escaped(key)}", findings) for key, entry in present.items()}
 
-    return check
+    names = {"pattern": f"^(?:{name})$"}
+    schema = {"type": "object", "maxProperties": most, "propertyNames": names, "additionalProperties": schema_of(item)}
+    return Rule(check, schema)
 
 
 def _depth(value: Any) -> int:
@@ -166,11 +208,14 @@ def _depth(value: Any) -> int:
     return 1 + max(map(_depth, items), default=0)
 
 
-def free_object(value: Any, pointer: str, findings: Findings) -> Any:
-    """Any JSON object of a sane depth; its size is bounded by the body's."""
+def _free_object(value: Any, pointer: str, findings: Findings) -> Any:
     if not isinstance(value, dict):
         findings.add(pointer, "must be an object")
         return {}
     if _depth(value) > _TOO_DEEP:
         findings.add(pointer, f"must not be nested deeper than {_TOO_DEEP} levels")
     return value
+
+
+free_object: Final = Rule(_free_object, {"type": "object"})
+"""Any JSON object of a sane depth; its size is bounded by the body's."""

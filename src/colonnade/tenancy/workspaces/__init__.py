@@ -13,6 +13,7 @@ from colonnade.tenancy.workspaces.blocks import (
     settings_block,
     sources_block,
 )
+from colonnade.tenancy.workspaces.finder import EXTERNAL, WorkspaceFinder
 from colonnade.tenancy.workspaces.model import (
     EffectiveSettings,
     Filters,
@@ -37,6 +38,7 @@ from colonnade.tenancy.workspaces.service import (
 )
 
 __all__ = [
+    "EXTERNAL",
     "INTEGRATIONS",
     "Activity",
     "EffectiveSettings",
@@ -46,6 +48,7 @@ __all__ = [
     "Sort",
     "StoredKeys",
     "Workspace",
+    "WorkspaceFinder",
     "WorkspacePage",
     "archive",
     "brand",

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from colonnade.ground.core import checking
-from colonnade.ground.core.checking import Check, Findings
+from colonnade.ground.core.checking import Check, Findings, Rule
 from colonnade.ground.core.merging import merge
 from colonnade.ground.core.refusals import BadField
 from colonnade.tenancy.agencies import APPROVAL_POLICY, COLOR, CREDIT_POOL, EMAIL, MODEL, URL, timezone
@@ -14,7 +14,7 @@ _LONG: Final = 20_000
 _METADATA_MOST: Final = 100
 
 
-def _domain(value: Any, pointer: str, findings: Findings) -> Any:
+def _read_domain(value: Any, pointer: str, findings: Findings) -> Any:
     if not isinstance(value, str):
         findings.add(pointer, "must be text")
         return None
@@ -23,6 +23,9 @@ def _domain(value: Any, pointer: str, findings: Findings) -> Any:
     except ValueError as error:
         findings.add(pointer, str(error))
         return value
+
+
+_domain: Final = Rule(_read_domain, {"type": "string", "examples": ["acme.com"], "description": "A bare host."})
 
 
 def _metadata(value: Any, pointer: str, findings: Findings) -> Any:
@@ -56,7 +59,7 @@ SETTINGS: Final[dict[str, Check]] = {
     "byok": checking.mapping_of(
         checking.boolean, 50, name="[a-z][a-z0-9_-]{0,39}", says="must be a provider's name such as anthropic"
     ),
-    "publishing": _publishing,
+    "publishing": Rule(_publishing, _PUBLISHING.schema),
 }
 
 
@@ -66,7 +69,7 @@ def _text_or_object(most: int) -> Check:
     def check(value: Any, pointer: str, findings: Findings) -> Any:
         return (words if isinstance(value, str) else checking.free_object)(value, pointer, findings)
 
-    return check
+    return Rule(check, {"anyOf": [words.schema, checking.free_object.schema]})
 
 
 _BRAND: Final[dict[str, Check]] = {
@@ -102,7 +105,7 @@ _PROFILE: Final[dict[str, Check]] = {
         100,
         distinct=True,
     ),
-    "metadata": _metadata,
+    "metadata": Rule(_metadata, {"type": "object", "maxProperties": _METADATA_MOST}),
     "settings": checking.shape(SETTINGS),
     "brand": checking.shape(_BRAND),
     "whiteLabel": checking.shape(_WHITE_LABEL),
@@ -112,13 +115,14 @@ _PROFILE: Final[dict[str, Check]] = {
 FIELDS: Final = tuple(_PROFILE)
 """Everything of a workspace that may be sent."""
 
-_CHECK: Final = checking.shape(_PROFILE, ["name"])
+PROFILE: Final = checking.shape(_PROFILE, ["name"])
+"""A workspace as it is sent."""
 
 
 def read(sent: Any) -> Profile:
     """The profile of a workspace as it shall be kept, or a refusal that names every bad field."""
     findings = Findings()
-    kept = _CHECK(sent, "", findings)
+    kept = PROFILE(sent, "", findings)
     findings.refuse_if_any()
     return Profile(
         name=kept["name"],

@@ -1,0 +1,157 @@
+"""How HTTP says the agency: its profile and its settings."""
+
+from typing import Any
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from colonnade.ground.web import Instant, Shown, Who, access, call_of, entity_tag, router
+from colonnade.ground.web.checked import CheckedBody
+from colonnade.tenancy import agencies
+from colonnade.tenancy.agencies.model import PROFILE, SETTINGS, Agency
+
+routes = router("Agency")
+
+
+class ChangeAgency(CheckedBody):
+    """A merge patch (RFC 7396) of the agency's profile; null unsets."""
+
+    rule = PROFILE
+    is_patch = True
+
+
+class ChangeAgencySettings(CheckedBody):
+    """A merge patch (RFC 7396) of the agency's settings; null unsets."""
+
+    rule = SETTINGS
+    is_patch = True
+
+
+class Branding(Shown):
+    """How the agency shows itself."""
+
+    logo_url: str | None
+    primary_color: str | None
+    support_email: str | None
+
+
+class AgencyShown(Shown):
+    """The agency."""
+
+    id: str
+    name: str
+    website: str | None
+    branding: Branding
+    mode: str = Field(description="`live`, or `test` for the agency's test twin.")
+    live_agency_id: str | None = Field(description="On a test twin the agency that it belongs to.")
+    created_at: Instant
+    updated_at: Instant
+
+    @classmethod
+    def of(cls, agency: Agency) -> "AgencyShown":
+        """The agency as callers read it."""
+        return cls(
+            id=agency.id,
+            name=agency.name,
+            website=agency.website,
+            branding=Branding(
+                logo_url=agency.branding.get("logoUrl"),
+                primary_color=agency.branding.get("primaryColor"),
+                support_email=agency.branding.get("supportEmail"),
+            ),
+            mode=agency.mode,
+            live_agency_id=agency.live_agency_id,
+            created_at=agency.created_at,
+            updated_at=agency.updated_at,
+        )
+
+
+class AgencySettingsShown(Shown):
+    """What the agency has set; null and absent gates mean the installation's default."""
+
+    default_approval_policy: dict[str, str] = Field(description="For each gate `auto` or `require_approval`.")
+    locked_settings: list[str] = Field(description="Settings that no workspace may set for itself.")
+    approval_rules: dict[str, dict[str, Any]] = Field(description="For each gate people, timeoutSeconds, routedTo.")
+    default_model: str | None
+    credit_pool: str | None
+    credit_cycle: dict[str, Any] | None
+    timezone: str | None
+    ip_allowlist: list[str] | None
+    require_two_factor: bool | None
+    link_limit: int | None
+    rotate_after_days: int | None
+    updated_at: Instant
+
+    @classmethod
+    def of(cls, agency: Agency) -> "AgencySettingsShown":
+        """The settings as callers read them."""
+        own = agency.settings
+        return cls(
+            default_approval_policy=own.get("defaultApprovalPolicy", {}),
+            locked_settings=own.get("lockedSettings", []),
+            approval_rules=own.get("approvalRules", {}),
+            default_model=own.get("defaultModel"),
+            credit_pool=own.get("creditPool"),
+            credit_cycle=own.get("creditCycle"),
+            timezone=own.get("timezone"),
+            ip_allowlist=own.get("ipAllowlist"),
+            require_two_factor=own.get("requireTwoFactor"),
+            link_limit=own.get("linkLimit"),
+            rotate_after_days=own.get("rotateAfterDays"),
+            updated_at=agency.updated_at,
+        )
+
+
+@routes.get("/v1/agency", response_model=AgencyShown)
+@access(Who.AGENCY, "agency:read")
+async def read_agency(request: Request) -> Response:
+    """Read the agency's profile."""
+    call = call_of(request)
+    async with call.reading() as tx:
+        agency = await agencies.get(tx, call.caller)
+    return call.answer(200, AgencyShown.of(agency), headers=entity_tag(agency.version))
+
+
+@routes.patch("/v1/agency", response_model=AgencyShown)
+@access(Who.AGENCY, "agency:write")
+async def change_agency(request: Request, body: ChangeAgency) -> Response:
+    """Change the agency's profile.
+
+    Name, website and branding; what is left out stays.
+    """
+    call = call_of(request)
+    async with call.writing() as tx:
+        agency = await agencies.update(
+            tx, call.caller, patch=body.sent_json(), expected_version=call.expected_version()
+        )
+        return call.answer(200, AgencyShown.of(agency), headers=entity_tag(agency.version))
+
+
+@routes.get("/v1/agency/settings", response_model=AgencySettingsShown)
+@access(Who.AGENCY, "agency:read")
+async def read_agency_settings(request: Request) -> Response:
+    """Read the agency's settings.
+
+    Workspaces inherit them unless they set their own value and the setting is not locked.
+    """
+    call = call_of(request)
+    async with call.reading() as tx:
+        agency = await agencies.get(tx, call.caller)
+    return call.answer(200, AgencySettingsShown.of(agency), headers=entity_tag(agency.version))
+
+
+@routes.patch("/v1/agency/settings", response_model=AgencySettingsShown)
+@access(Who.AGENCY, "agency:write")
+async def change_agency_settings(request: Request, body: ChangeAgencySettings) -> Response:
+    """Change the agency's settings.
+
+    Approval policies, approval rules, locks, credit pool and credit cycle need the scope `workspaces:govern` besides.
+    An allowlist without the caller's own address is refused.
+    """
+    call = call_of(request)
+    async with call.writing() as tx:
+        agency = await agencies.update_settings(
+            tx, call.caller, patch=body.sent_json(), expected_version=call.expected_version()
+        )
+        return call.answer(200, AgencySettingsShown.of(agency), headers=entity_tag(agency.version))

@@ -1,0 +1,214 @@
+"""How HTTP says workspaces."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from colonnade.ground.core.ids import is_id
+from colonnade.ground.core.refusals import BadField, NotFound
+from colonnade.ground.db.database import Tx
+from colonnade.ground.web import Call, PageOf, Place, Who, access, call_of, entity_tag, router
+from colonnade.tenancy import workspaces
+from colonnade.tenancy.workspaces.model import Paging, StoredKeys, Workspace
+from colonnade.tenancy.workspaces.shapes import (
+    ChangeWorkspace,
+    CreateWorkspace,
+    HealthShown,
+    ListWorkspaces,
+    ReadWorkspace,
+    SettingsShown,
+    WorkspaceShown,
+)
+
+Block = Callable[[Tx, Sequence[str]], Awaitable[Mapping[str, Any]]]
+"""Tells one thing of many workspaces in a number of queries that does not grow with them."""
+
+INCLUDES: Final = "workspace_includes"
+"""The name under which the application's state may hold further blocks: name -> `Block`."""
+
+STORED_KEYS: Final = "stored_keys"
+"""The name under which the application's state may hold what knows the own provider keys."""
+
+OWN: Final[Mapping[str, Block]] = {
+    "settings": workspaces.settings_block,
+    "settingSources": workspaces.sources_block,
+    "brand": workspaces.brand_block,
+    "lastActiveAt": workspaces.last_active_block,
+    "health": workspaces.health_block,
+}
+_ALWAYS: Final = ("settings", "brand", "lastActiveAt")
+"""What a single workspace is always shown with."""
+
+routes = router("Workspaces")
+
+
+def _catalogue(call: Call) -> Mapping[str, Block]:
+    further: Mapping[str, Block] = getattr(call.request.app.state, INCLUDES, {})
+    return {**OWN, **further}
+
+
+def _stored_keys(call: Call) -> StoredKeys:
+    known: StoredKeys = getattr(call.request.app.state, STORED_KEYS, workspaces.no_stored_keys)
+    return known
+
+
+def _wanted(call: Call, include: str | None) -> list[str]:
+    known = _catalogue(call)
+    names = [name.strip() for name in (include or "").split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise BadField("?include", f"`{name[:50]}` is not known; known are {', '.join(known)}")
+    return list(dict.fromkeys(names))
+
+
+async def _shown(call: Call, tx: Tx, items: Sequence[Workspace], names: Sequence[str]) -> list[WorkspaceShown]:
+    ids = [workspace.id for workspace in items]
+    catalogue = _catalogue(call)
+    found = {name: await catalogue[name](tx, ids) for name in names} if ids else {}
+    return [
+        WorkspaceShown.of(workspace, {name: block.get(workspace.id) for name, block in found.items()})
+        for workspace in items
+    ]
+
+
+async def _one(call: Call, tx: Tx, workspace: Workspace, names: Sequence[str] = ()) -> WorkspaceShown:
+    return (await _shown(call, tx, [workspace], list(dict.fromkeys([*_ALWAYS, *names]))))[0]
+
+
+async def _named(call: Call, tx: Tx, named: str) -> str:
+    """The id that a path names, where `ext:` and the agency's own id will do."""
+    if not named.startswith(workspaces.EXTERNAL):
+        if not is_id("ws", named):
+            raise NotFound("workspace")
+        return named
+    external_id = named.removeprefix(workspaces.EXTERNAL)
+    found = await workspaces.find_by_external(tx, call.caller, external_id) if external_id.isprintable() else None
+    if found is None:
+        raise NotFound("workspace")
+    return found.id
+
+
+@routes.get("/v1/workspaces", response_model=PageOf[WorkspaceShown])
+@access(Who.ANY_KEY, "workspaces:read", place=Place.WORKSPACES)
+async def list_workspaces(request: Request, query: Annotated[ListWorkspaces, Query()]) -> Response:
+    """List the workspaces that the key reaches.
+
+    `include` adds blocks to each of them: settings, settingSources, brand, lastActiveAt, usage, health, integrations.
+    """
+    call = call_of(request)
+    names = _wanted(call, query.include)
+    what = f"workspaces {query.sort}"
+    after = call.cursor(what, query.cursor)
+    paging = Paging(query.sort, query.limit, None if after is None else (after[0], after[1]), query.count == "exact")
+    async with call.reading() as tx:
+        found = await workspaces.page(tx, call.caller, query.filters(), paging)
+        data = await _shown(call, tx, found.items, names)
+    following = call.next_cursor(what, None if found.next is None else list(found.next))
+    return call.answer(200, PageOf[WorkspaceShown](data=data, next_cursor=following, total=found.total))
+
+
+@routes.post("/v1/workspaces", status_code=201, response_model=WorkspaceShown)
+@access(Who.AGENCY, "workspaces:create", place=Place.WORKSPACES)
+async def create_workspace(request: Request, body: CreateWorkspace) -> Response:
+    """Create a workspace.
+
+    One workspace is one brand with everything that belongs to it. A slug that is left out is made from the name. A
+    second active workspace with the same domain is refused unless `allowDuplicateDomain` is sent.
+    """
+    call = call_of(request)
+    async with call.writing() as tx:
+        workspace = await workspaces.create(tx, call.caller, fields=body.sent_json(), stored_keys=_stored_keys(call))
+        headers = {"Location": f"/v1/workspaces/{workspace.id}", **entity_tag(workspace.version)}
+        return call.answer(201, await _one(call, tx, workspace), headers=headers)
+
+
+@routes.get("/v1/workspaces/{workspace_id}", response_model=WorkspaceShown)
+@access(Who.ANY_KEY, "workspaces:read", place=Place.WORKSPACES)
+async def read_workspace(request: Request, workspace_id: str, query: Annotated[ReadWorkspace, Query()]) -> Response:
+    """Read a workspace.
+
+    By its id, or by `ext:` and your own id for it. Settings are the effective ones.
+    """
+    call = call_of(request)
+    names = _wanted(call, query.include)
+    async with call.reading() as tx:
+        workspace = await workspaces.get(tx, call.caller, await _named(call, tx, workspace_id))
+        shown = await _one(call, tx, workspace, names)
+    return call.answer(200, shown, headers=entity_tag(workspace.version))
+
+
+@routes.patch("/v1/workspaces/{workspace_id}", response_model=WorkspaceShown)
+@access(Who.ANY_KEY, "workspaces:write", place=Place.WORKSPACES)
+async def change_workspace(request: Request, workspace_id: str, body: ChangeWorkspace) -> Response:
+    """Change a workspace.
+
+    A merge patch of its fields, its own settings and its brand. Approval policy, credit pool, borrow limit and owner
+    need the scope `workspaces:govern` besides.
+    """
+    call = call_of(request)
+    async with call.writing() as tx:
+        workspace = await workspaces.update(
+            tx,
+            call.caller,
+            await _named(call, tx, workspace_id),
+            patch=body.sent_json(),
+            expected_version=call.expected_version(),
+            stored_keys=_stored_keys(call),
+        )
+        return call.answer(200, await _one(call, tx, workspace), headers=entity_tag(workspace.version))
+
+
+@routes.delete("/v1/workspaces/{workspace_id}", status_code=204)
+@access(Who.AGENCY, "workspaces:archive", place=Place.WORKSPACES)
+async def archive_workspace(request: Request, workspace_id: str) -> Response:
+    """Archive a workspace.
+
+    It can still be read, its keys stop writing, and its domain is free for another.
+    """
+    call = call_of(request)
+    async with call.writing() as tx:
+        named = await _named(call, tx, workspace_id)
+        await workspaces.archive(tx, call.caller, named, expected_version=call.expected_version())
+        return call.answer(204)
+
+
+@routes.post("/v1/workspaces/{workspace_id}/restore", response_model=WorkspaceShown)
+@access(Who.AGENCY, "workspaces:archive", place=Place.WORKSPACES)
+async def restore_workspace(request: Request, workspace_id: str) -> Response:
+    """Restore an archived workspace.
+
+    Refused while another active workspace has its domain.
+    """
+    call = call_of(request)
+    async with call.writing() as tx:
+        workspace = await workspaces.restore(tx, call.caller, await _named(call, tx, workspace_id))
+        return call.answer(200, await _one(call, tx, workspace), headers=entity_tag(workspace.version))
+
+
+@routes.get("/v1/workspaces/{workspace_id}/settings", response_model=SettingsShown)
+@access(Who.ANY_KEY, "workspaces:read", place=Place.WORKSPACES)
+async def read_workspace_settings(request: Request, workspace_id: str) -> Response:
+    """Read a workspace's effective settings.
+
+    With the source of each value and whether the agency has locked it.
+    """
+    call = call_of(request)
+    async with call.reading() as tx:
+        workspace = await workspaces.get(tx, call.caller, await _named(call, tx, workspace_id))
+        found = (await workspaces.in_force_for(tx, [workspace]))[workspace.id]
+    shown = SettingsShown(workspace_id=workspace.id, settings=found.values, setting_sources=found.sources)
+    return call.answer(200, shown, headers=entity_tag(workspace.version))
+
+
+@routes.get("/v1/workspaces/{workspace_id}/health", response_model=HealthShown)
+@access(Who.ANY_KEY, "workspaces:read", place=Place.WORKSPACES)
+async def read_workspace_health(request: Request, workspace_id: str) -> Response:
+    """Read how a workspace's integrations are."""
+    call = call_of(request)
+    async with call.reading() as tx:
+        workspace = await workspaces.get(tx, call.caller, await _named(call, tx, workspace_id))
+        blocks = await _catalogue(call)["health"](tx, [workspace.id])
+    return call.answer(200, HealthShown(workspace_id=workspace.id, health=blocks[workspace.id]))
