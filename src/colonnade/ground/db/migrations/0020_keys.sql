@@ -91,6 +91,17 @@ revoke all on function api_key_secret_door() from public;
 create trigger api_key_secret_door after insert or delete on api_key_secret
     for each row execute function api_key_secret_door();
 
+-- The agency's own allowlist holds for each of its keys, so whoever keeps keys in mind hears when it changes.
+create function agency_allowlist_heard() returns trigger
+language plpgsql set search_path = pg_catalog, public, pg_temp as $$
+begin
+    perform pg_notify('colonnade_keys', new.agency_id);
+    return new;
+end $$;
+create trigger agency_allowlist_heard after update of settings on agency for each row
+    when (old.settings -> 'ipAllowlist' is distinct from new.settings -> 'ipAllowlist')
+    execute function agency_allowlist_heard();
+
 -- What stands behind a digest, before any scope is known.
 create function door_key(digests bytea[])
 returns table (digest bytea, secret_ends_at timestamptz, agency_allowlist jsonb, loaded_at timestamptz,
