@@ -7,7 +7,6 @@ from typing import Any
 import httpx2
 from fastapi import APIRouter
 
-from colonnade.ground.core.callers import Caller
 from colonnade.ground.db.database import Database
 from colonnade.ground.web import House
 from colonnade.ground.web.applications import assemble
@@ -23,11 +22,7 @@ async def served(
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an application with these routers; `state` is laid on the application besides."""
 
-    async def find(caller: Caller, named: str) -> str | None:
-        async with database.transaction(caller.reach, read_only=True) as tx:
-            return named if await workspaces.exists(tx, named) else None
-
-    app = assemble(House(database, find), routers)
+    app = assemble(House(database, workspaces.WorkspaceFinder(database).find), routers)
     for name, value in (state or {}).items():
         setattr(app.state, name, value)
     keeper = keys.KeyKeeper(database)

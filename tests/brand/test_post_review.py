@@ -1,10 +1,12 @@
 """The way of a post through review to being public."""
 
+import asyncio
+
 import pytest
 
 from colonnade.brand import content
-from colonnade.brand.content import PostStatus
-from colonnade.ground.core.refusals import BadFields
+from colonnade.brand.content import Post, PostStatus
+from colonnade.ground.core.refusals import BadFields, Refused
 from colonnade.ground.db.database import Database
 from tests.brand.posting import AT, a_post, audited, done, refused
 from tests.factories import a_workspace, an_agency
@@ -179,3 +181,21 @@ async def test_an_approval_with_edits_that_is_repeated_is_one_approval(database:
     assert again == approved
     assert await refused(database, home, content.approve, post.id, edits={"title": "Other"}) == "posts.wrong_state"
     assert await audited(database, home, post.id) == ["posts.created", "posts.submitted", "posts.approved"]
+
+
+async def test_of_two_decisions_at_the_same_moment_one_holds(database: Database) -> None:
+    home = await an_agency(database)
+    workspace = await a_workspace(database, home)
+    post = await a_post(database, home, workspace.id)
+    await done(database, home, content.submit, post.id)
+
+    outcomes = await asyncio.gather(
+        done(database, home, content.approve, post.id, edits={"title": "Yes"}),
+        done(database, home, content.reject, post.id, reason="No"),
+        return_exceptions=True,
+    )
+
+    [held] = [outcome for outcome in outcomes if isinstance(outcome, Post)]
+    [refusal] = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+    assert refusal.reason == "posts.wrong_state"
+    assert await done(database, home, content.get, post.id) == held

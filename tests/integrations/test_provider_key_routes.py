@@ -46,6 +46,18 @@ async def test_a_key_is_stored_looked_at_replaced_and_removed(database: Database
         assert not any(SECRET in answer.text for answer in (put, read, listed, again))
 
 
+async def test_a_workspace_is_named_by_the_agencys_own_id_too(database: Database, http: httpx2.AsyncClient) -> None:
+    home = await an_agency(database)
+    workspace = await a_workspace(database, home, externalId="crm-7")
+    key = await a_key(database, home)
+
+    put = await http.put("/v1/workspaces/ext:crm-7/provider-keys/openai", headers=key, json={"key": SECRET})
+    unknown = await http.get("/v1/workspaces/ext:crm-8/provider-keys/openai", headers=key)
+
+    assert put.json()["workspaceId"] == workspace.id
+    assert unknown.status_code == 404
+
+
 async def test_bad_bodies_and_providers_are_refused_without_repeating_the_key(
     database: Database, http: httpx2.AsyncClient
 ) -> None:

@@ -8,10 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from colonnade import integrations
+from colonnade.ground.core.refusals import NotFound
 from colonnade.ground.core.secrets import Secret
-from colonnade.ground.web import Body, Instant, PageOf, Place, Shown, Who, access, call_of, router
+from colonnade.ground.db.database import Tx
+from colonnade.ground.web import Body, Call, Instant, PageOf, Place, Shown, Who, access, call_of, router
 from colonnade.integrations import MasterKeys, ProviderKey
 from colonnade.integrations.model import MOST
+from colonnade.tenancy import workspaces
 
 STATE: Final = "master_keys"
 """The name under which the application's state holds the installation's `MasterKeys`."""
@@ -49,10 +52,21 @@ class ProviderKeyShown(Shown):
         )
 
 
-async def _store(request: Request, workspace_id: str | None, provider: str, body: StoreKey) -> Response:
+async def _named(call: Call, tx: Tx, path_id: str | None) -> str | None:
+    """The workspace that a path names, where `ext:` and the agency's own id will do; none is the agency itself."""
+    if path_id is None or not path_id.startswith(workspaces.EXTERNAL):
+        return path_id
+    found = await workspaces.find_by_external(tx, call.caller, path_id.removeprefix(workspaces.EXTERNAL))
+    if found is None:
+        raise NotFound("workspace")
+    return found.id
+
+
+async def _store(request: Request, path_id: str | None, provider: str, body: StoreKey) -> Response:
     call = call_of(request)
     masters: MasterKeys = getattr(request.app.state, STATE)
     async with call.writing() as tx:
+        workspace_id = await _named(call, tx, path_id)
         key = await integrations.put(
             tx,
             call.caller,
@@ -64,24 +78,27 @@ async def _store(request: Request, workspace_id: str | None, provider: str, body
         return call.answer(200, ProviderKeyShown.of(key))
 
 
-async def _read(request: Request, workspace_id: str | None, provider: str) -> Response:
+async def _read(request: Request, path_id: str | None, provider: str) -> Response:
     call = call_of(request)
     async with call.reading() as tx:
+        workspace_id = await _named(call, tx, path_id)
         key = await integrations.get(tx, call.caller, workspace_id=workspace_id, provider=provider)
     return call.answer(200, ProviderKeyShown.of(key))
 
 
-async def _list(request: Request, workspace_id: str | None) -> Response:
+async def _list(request: Request, path_id: str | None) -> Response:
     call = call_of(request)
     async with call.reading() as tx:
+        workspace_id = await _named(call, tx, path_id)
         keys = await integrations.every(tx, call.caller, workspace_id=workspace_id)
     data = [ProviderKeyShown.of(key) for key in keys]
     return call.answer(200, PageOf[ProviderKeyShown](data=data, next_cursor=None, total=len(data)))
 
 
-async def _remove(request: Request, workspace_id: str | None, provider: str) -> Response:
+async def _remove(request: Request, path_id: str | None, provider: str) -> Response:
     call = call_of(request)
     async with call.writing() as tx:
+        workspace_id = await _named(call, tx, path_id)
         await integrations.remove(tx, call.caller, workspace_id=workspace_id, provider=provider)
         return call.answer(204)
 
