@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal
 
+import httpx2
 import pytest
 import pytest_asyncio
 
@@ -64,14 +65,37 @@ async def test_a_hosted_model_writes_an_article(
     assert asked.path == ("/v1/messages" if provider == "anthropic" else "/v1/chat/completions")
 
 
-async def test_openai_itself_is_asked_by_a_tool_and_a_compatible_server_for_json(
-    writers: Writers, provider_server: ChatServer
-) -> None:
-    await _writer(writers, "anthropic", provider_server).write(FULL)
+class _Detour(httpx2.AsyncHTTPTransport):
+    """Takes calls for a vendor's own host to the provider on loopback."""
+
+    def __init__(self, server: ChatServer) -> None:
+        super().__init__(trust_env=False)
+        self._to = httpx2.URL(server.address)
+        self.hosts: list[str] = []
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.hosts.append(request.url.host)
+        request.url = request.url.copy_with(scheme="http", host=self._to.host, port=self._to.port)
+        return await super().handle_async_request(request)
+
+
+async def test_without_a_base_url_the_vendors_themselves_are_asked_by_a_tool(provider_server: ChatServer) -> None:
+    detour = _Detour(provider_server)
+    writers = Writers(ModelOptions(timeout_seconds=20), detour)
+
+    chat = await _writer(writers, "openai", provider_server).write(FULL)
+    messages = await _writer(writers, "anthropic", provider_server).write(FULL)
+    await writers.aclose()
+
+    assert detour.hosts == ["api.openai.com", "api.anthropic.com"]
+    assert all("tools" in asked.body for asked in provider_server.asked)
+    assert chat.article == messages.article
+
+
+async def test_an_openai_compatible_server_is_asked_for_json(writers: Writers, provider_server: ChatServer) -> None:
     await _writer(writers, "openai", provider_server).write(FULL)
 
-    assert "tools" in provider_server.asked[0].body
-    assert "tools" not in provider_server.asked[1].body
+    assert "tools" not in provider_server.asked[0].body
 
 
 @both

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colonnade.runs.writing import Article, Brief, WritingFailed, known_models, prompt
@@ -19,6 +19,7 @@ def _between(user: str) -> str:
     return user.split(BEGIN)[1].split(END, maxsplit=1)[0]
 
 
+@settings(deadline=None)
 @given(any_brief())
 def test_no_fact_leaves_its_delimiters(brief: Brief) -> None:
     system, user = prompt(brief)
@@ -46,6 +47,7 @@ def test_a_prompt_stays_bounded_however_long_the_facts_are() -> None:
     assert len(prompt(brief)[1]) < 40_000
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_every_text_has_a_slug(text: str) -> None:
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,79}", slug_of(text))
@@ -88,6 +90,7 @@ def test_an_article_without_title_or_body_is_none(title: str, body: str) -> None
         Article.of(title, body)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=400), st.text(min_size=1, max_size=4_000), st.text(max_size=400))
 def test_what_a_model_says_fits_or_is_refused(title: str, body: str, meta: str) -> None:
     try:

@@ -3,13 +3,14 @@
 import re
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from colonnade.runs.writing import Brief
 from colonnade.runs.writing.scripted import NOTICE, ScriptedWriter, compose
 from tests.runs.writing_briefs import BARE, FULL, any_brief
 
 
+@settings(deadline=None)
 @given(any_brief())
 def test_every_brief_becomes_a_whole_article_that_says_what_it_is(brief: Brief) -> None:
     article = compose(brief)
@@ -24,6 +25,7 @@ def test_every_brief_becomes_a_whole_article_that_says_what_it_is(brief: Brief) 
     assert article.body.encode()
 
 
+@settings(deadline=None)
 @given(any_brief())
 def test_the_same_brief_gives_the_same_article(brief: Brief) -> None:
     assert compose(brief) == compose(brief)
