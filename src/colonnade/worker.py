@@ -1,0 +1,198 @@
+"""Wires the background process: the plain catalogue of what it does, and how it begins and leaves."""
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from colonnade.brand.content import Publishers
+from colonnade.ground.core.secrets import Pepper, Secret
+from colonnade.ground.db.address import Address
+from colonnade.ground.db.database import UNREACHABLE, Database
+from colonnade.ground.outgoing import AllowList, OutgoingClient
+from colonnade.integrations import MasterKeys
+from colonnade.runs.engine import gateway
+from colonnade.runs.engine.worker import Worker, WorkerOptions
+from colonnade.runs.invocations.jobs import Limits, Means, Rounds, RunExecution
+from colonnade.runs.writing import ModelOptions, Writers
+from colonnade.settings import Settings
+
+_log = structlog.get_logger("colonnade.worker")
+
+_BEAT_SECONDS: Final = 5.0
+_CLEAN_SECONDS: Final = 600.0
+_BATCH: Final = 5000
+
+BEAT: Final = """
+insert into worker_heartbeat (worker_id, at, started_at) values ($1, now(), now())
+on conflict (worker_id) do update set at = excluded.at
+"""
+LEAVE: Final = "delete from worker_heartbeat where worker_id = $1 or at < now() - interval '1 day'"
+FORGET_ANSWERS: Final = "select forget_answers($1)"
+FORGET_REQUESTS: Final = "select forget_requests($1, $2)"
+FORGET_WINDOWS: Final = """
+with gone as (
+    delete from rate_window where ctid = any (array(
+        select ctid from rate_window where started_at < now() - interval '1 day' limit $1)) returning 1)
+select count(*) from gone
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProcessOptions:
+    """All that a background process is told."""
+
+    address: Address
+    pepper: Pepper
+    masters: MasterKeys
+    published: Path
+    models: ModelOptions = field(default_factory=ModelOptions)
+    allow: AllowList = field(default_factory=lambda: AllowList.parse(""))
+    limits: Limits = field(default_factory=lambda: Limits(per_agency=16, per_workspace=4))
+    slots: Mapping[str, int] = field(default_factory=lambda: {"interactive": 8, "bulk": 8})
+    """How many runs of each queue it carries out at once."""
+    lease_seconds: int = 45
+    poll_seconds: float = 1.0
+    drain_seconds: float = 20.0
+    approval_seconds: int = 7 * 86_400
+    request_log_days: int = 90
+    most_connections: int = 10
+    through_pooler: bool = False
+
+
+def options_from(settings: Settings, address: Address, pepper: Pepper, master_key: bytes) -> WorkerProcessOptions:
+    """What the settings say to a background process."""
+    return WorkerProcessOptions(
+        address=address,
+        pepper=pepper,
+        masters=MasterKeys.single(master_key),
+        published=settings.published,
+        models=_models(settings),
+        allow=AllowList.parse(settings.outbound_allow),
+        limits=Limits(settings.runs_per_agency, settings.runs_per_workspace),
+        slots={"interactive": settings.slots_interactive, "bulk": settings.slots_bulk},
+        lease_seconds=settings.lease_seconds,
+        approval_seconds=round(settings.approval_timeout_days * 86_400),
+        request_log_days=settings.request_log_days,
+        most_connections=settings.database_connections,
+        through_pooler=settings.database_pooled,
+    )
+
+
+def _models(settings: Settings) -> ModelOptions:
+    anthropic, openai = settings.anthropic_api_key, settings.openai_api_key
+    return ModelOptions(
+        default_model=settings.default_model,
+        anthropic_key=None if anthropic is None else Secret(anthropic.get_secret_value()),
+        openai_key=None if openai is None else Secret(openai.get_secret_value()),
+        openai_base_url=settings.openai_base_url,
+        anthropic_base_url=settings.anthropic_base_url,
+        local_model_path=settings.local_model_path,
+        timeout_seconds=settings.model_timeout_seconds,
+    )
+
+
+class BackgroundProcess:
+    """Carries out runs, makes the rounds, keeps the house, tells that it lives."""
+
+    def __init__(self, options: WorkerProcessOptions) -> None:
+        self._options = options
+        self.database = Database(
+            options.address,
+            "colonnade_worker",
+            options.pepper,
+            most_connections=options.most_connections,
+            through_pooler=options.through_pooler,
+        )
+        self._writers = Writers(options.models)
+        self._client = OutgoingClient(options.allow)
+        self._rounds = Rounds(self.database, options.limits, poll_seconds=options.poll_seconds)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until told to stop, then let steps end and hand the rest back; a part that dies ends all of it."""
+        await self.database.open()
+        try:
+            async with self._client:
+                await self._work(stopping)
+        finally:
+            await self._writers.aclose()
+            await self.database.close()
+
+    async def _work(self, stopping: asyncio.Event) -> None:
+        engine = self._engine()
+        _log.info("worker.started", worker=engine.worker_id)
+        async with asyncio.TaskGroup() as group:
+            carrying_out = group.create_task(engine.run(), name="carry out runs")
+            others = [
+                group.create_task(self._rounds.run(), name="make the rounds"),
+                group.create_task(self._beat(engine.worker_id), name="tell that it lives"),
+                group.create_task(self._keep_house(), name="keep the house"),
+            ]
+            await stopping.wait()
+            engine.stop()
+            await carrying_out
+            for other in others:
+                other.cancel()
+        await self._leave(engine.worker_id)
+        _log.info("worker.left", worker=engine.worker_id)
+
+    def _engine(self) -> Worker:
+        options = self._options
+        publishers = Publishers(options.published, self._client)
+        means = Means(self.database, self._writers, publishers, options.masters, options.approval_seconds)
+        execution = RunExecution(means)
+        engine_options = WorkerOptions(
+            options.slots, options.lease_seconds, poll_seconds=options.poll_seconds, drain_seconds=options.drain_seconds
+        )
+        return Worker(self.database.pool, execution.functions(), engine_options, hooks=execution)
+
+    async def _beat(self, worker_id: str) -> None:
+        while True:
+            try:
+                await self.database.pool.execute(BEAT, worker_id)
+            except UNREACHABLE as error:
+                _log.warning("worker.beat_missed", error=type(error).__name__)
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    async def _leave(self, worker_id: str) -> None:
+        try:
+            await self.database.pool.execute(LEAVE, worker_id)
+        except UNREACHABLE as error:
+            _log.warning("worker.left_without_a_word", error=type(error).__name__)
+
+    async def _keep_house(self) -> None:
+        while True:
+            try:
+                await self._forget()
+            except UNREACHABLE as error:
+                _log.warning("worker.house_not_kept", error=type(error).__name__)
+            except Exception as error:
+                _log.exception("worker.house_not_kept", error=type(error).__name__)
+            await asyncio.sleep(_CLEAN_SECONDS)
+
+    async def _forget(self) -> None:
+        """Delete what is past its time, a batch at a time."""
+        pool, kept_for = self.database.pool, timedelta(days=self._options.request_log_days)
+        while await pool.fetchval(FORGET_ANSWERS, _BATCH) == _BATCH:
+            continue
+        while await pool.fetchval(FORGET_REQUESTS, kept_for, _BATCH) == _BATCH:
+            continue
+        while await pool.fetchval(FORGET_WINDOWS, _BATCH) == _BATCH:
+            continue
+        async with pool.acquire() as connection:
+            while await gateway.clean(connection) > 0:
+                continue
+
+
+async def work(options: WorkerProcessOptions, *, stop: asyncio.Event | None = None) -> None:
+    """Be a background process until SIGTERM or SIGINT (or until `stop`, where the caller minds the signals)."""
+    stopping = stop or asyncio.Event()
+    if stop is None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await BackgroundProcess(options).run(stopping)
