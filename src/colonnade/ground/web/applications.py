@@ -1,6 +1,7 @@
 """Putting an application together: the operations of every slice, problems for what no route takes, the document."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -12,10 +13,12 @@ from colonnade.ground.core.refusals import NotFound, Refused
 from colonnade.ground.web.operations import House
 from colonnade.ground.web.problems import answer_refused
 
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
-def assemble(house: House, routers: Sequence[APIRouter]) -> FastAPI:
+
+def assemble(house: House, routers: Sequence[APIRouter], lifespan: Lifespan | None = None) -> FastAPI:
     """The application of these routers; it answers unknown paths and methods with problems too."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)
     app.state.house = house
     for router in routers:
         app.router.routes.extend(router.routes)

@@ -68,7 +68,7 @@ create table idempotency (
 );
 create index idempotency_age on idempotency (created_at);
 select enforce_tenancy('idempotency', 'either');
-grant select, insert, delete on idempotency to colonnade_app;
+grant select, insert, update, delete on idempotency to colonnade_app;
 grant select, delete on idempotency to colonnade_worker;
 
 -- Fixed windows that open with the first call after the last one ended, on this clock alone.

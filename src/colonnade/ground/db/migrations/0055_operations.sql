@@ -8,3 +8,6 @@ alter function list_agencies() owner to colonnade_lookup;
 revoke create on schema public from colonnade_lookup;
 revoke all on function list_agencies() from public;
 grant execute on function list_agencies() to current_user;
+
+-- Readiness compares the schema with the program.
+grant select on migration to colonnade_app;

@@ -1,0 +1,178 @@
+"""Wires the HTTP application: mounts every slice's routes, turns a credential into a caller, lists the includes."""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
+
+from colonnade import credits, integrations
+from colonnade.brand.content import routes as content_routes
+from colonnade.credits import routes as credits_routes
+from colonnade.faces import docs, status
+from colonnade.faces.status import Check, Metrics
+from colonnade.ground.db.address import Address
+from colonnade.ground.db.batches import BatchWriter
+from colonnade.ground.db.database import Database
+from colonnade.ground.db.migrating import migrations
+from colonnade.ground.web import House
+from colonnade.ground.web.applications import assemble
+from colonnade.ground.web.doorway import API_PATHS, Doorway
+from colonnade.ground.web.envelope import Envelope, EnvelopeOptions
+from colonnade.ground.web.openapi import make_document
+from colonnade.ground.web.visits import Visit
+from colonnade.installation import APP, direct_address_of
+from colonnade.integrations import routes as integrations_routes
+from colonnade.runs.approvals import routes as approvals_routes
+from colonnade.runs.bulk import routes as bulk_routes
+from colonnade.runs.invocations import decision_routes
+from colonnade.runs.invocations import routes as invocations_routes
+from colonnade.settings import Settings, master_key_of, pepper_of
+from colonnade.tenancy import workspaces
+from colonnade.tenancy.agencies import routes as agencies_routes
+from colonnade.tenancy.audit import routes as audit_routes
+from colonnade.tenancy.keys import KeyKeeper
+from colonnade.tenancy.keys import routes as keys_routes
+from colonnade.tenancy.workspaces import routes as workspaces_routes
+
+WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+DESCRIPTION: Final = """
+One API for all client brands of an agency. Send your key as `Authorization: Bearer KEY` or `X-Auth: KEY`.
+
+Bodies are JSON whatever the content type says. Every refusal is a problem document (RFC 9457) with a `code`, a
+`reason` of a closed list, and an entry in `errors` for every bad field. Lists are pages with a `cursor`. Every write
+takes an `Idempotency-Key`.
+"""
+
+
+class Server:
+    """Everything that one HTTP process holds; opened and closed with it."""
+
+    def __init__(self, settings: Settings, address: Address) -> None:
+        self.settings = settings
+        self.database = Database(
+            address,
+            APP,
+            pepper_of(settings),
+            most_connections=settings.database_connections,
+            through_pooler=settings.database_pooled,
+        )
+        self.keeper = KeyKeeper(self.database, direct=self._direct())
+        self.activity = workspaces.Activity(self.database)
+        self.house = House(self.database, workspaces.WorkspaceFinder(self.database).find)
+        self.metrics = Metrics()
+        self.log: BatchWriter[dict[str, Any]] = BatchWriter("request log", self._write_log)
+
+    def _direct(self) -> Database | None:
+        """A way around the pooler, for listening; none where there is no pooler."""
+        if not self.settings.database_pooled:
+            return None
+        return Database(direct_address_of(self.settings), APP, self.database.pepper)
+
+    async def open(self) -> None:
+        """Connect and begin to listen."""
+        await self.database.open()
+        await self.keeper.start()
+
+    async def close(self) -> None:
+        """Write what is noted and disconnect."""
+        await self.keeper.close()
+        await self.activity.close()
+        await self.log.close()
+        await self.database.close()
+
+    def note(self, visit: Visit) -> None:
+        """Take note of a request that has been answered."""
+        self.metrics.count(visit)
+        if visit.path.startswith(API_PATHS):
+            self.log.add(visit.log_entry())
+        caller = visit.caller
+        if caller is not None and caller.workspace_id and visit.method in WRITES and visit.status < 400:
+            self.activity.touch(caller.agency_id, caller.workspace_id)
+
+    async def _write_log(self, entries: Sequence[dict[str, Any]]) -> None:
+        await self.database.lookup("select log_requests($1)", list(entries))
+
+    async def database_answers(self) -> Check:
+        """Whether a statement comes back, and whether the schema is the one of this version."""
+        rows = await self.database.lookup("select max(number) as number from migration")
+        newest = migrations()[-1].number
+        found = rows[0]["number"]
+        return Check(found == newest, "answers" if found == newest else f"has migration {found}, wanted is {newest}")
+
+    async def keys_are_heard(self) -> Check:
+        """Whether changes of keys reach this process; without that it asks the database each time."""
+        listening = self.keeper.ring.is_listening
+        return Check(ok=True, says="listening" if listening else "not listening; every key is looked up afresh")
+
+    async def workers_follow(self) -> Check:
+        """Whether a background process is alive; without one runs wait, while everything else is served."""
+        row = (await self.database.lookup(WORKERS_STATE))[0]
+        if not row["alive"]:
+            return Check(ok=False, says="no background process has told of itself lately; runs wait for one")
+        waiting = f"{row['pending']} runs wait to begin, the oldest for {row['oldest_seconds']:.0f} s"
+        return Check(ok=row["oldest_seconds"] < WORKERS_LATE_SECONDS, says=waiting)
+
+
+WORKERS_STATE: Final = """
+select (select count(*) from worker_heartbeat where at > now() - interval '30 seconds') > 0 as alive, l.*
+from runs_lag() l
+"""
+WORKERS_LATE_SECONDS: Final = 900
+
+
+def routers() -> list[APIRouter]:
+    """Every slice's routes; the bulk action's fixed paths stand before the workspaces' `{id}`."""
+    return [
+        agencies_routes.routes,
+        keys_routes.routes,
+        bulk_routes.routes,
+        workspaces_routes.routes,
+        audit_routes.routes,
+        integrations_routes.routes,
+        credits_routes.routes,
+        content_routes.routes,
+        approvals_routes.routes,
+        invocations_routes.routes,
+        decision_routes.routes,
+    ]
+
+
+def create(settings: Settings, address: Address) -> ASGIApp:
+    """The whole HTTP application of one process; it connects when its lifespan begins."""
+    server = Server(settings, address)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await server.open()
+        yield
+        await server.close()
+
+    app = assemble(server.house, routers(), lifespan)
+    _tell_slices(app, settings)
+    docs.mount(app, docs.DocsOptions(version("colonnade"), settings.public_url, lambda: document(app)))
+    probes = {
+        "database": server.database_answers,
+        "keys": server.keys_are_heard,
+        "workers": server.workers_follow,
+    }
+    status.mount(app, probes, server.metrics)
+    envelope = EnvelopeOptions(trusted_proxies=settings.trusted_proxies)
+    return Envelope(Doorway(app, server.keeper), envelope, server.note)
+
+
+def _tell_slices(app: FastAPI, settings: Settings) -> None:
+    """What routes of one slice need of another, or of the settings: the catalogue of includes above all."""
+    includes = {"usage": credits.usage_block, "integrations": integrations.integrations_block}
+    setattr(app.state, workspaces_routes.INCLUDES, includes)
+    setattr(app.state, workspaces_routes.STORED_KEYS, integrations.stored_keys)
+    setattr(app.state, integrations_routes.STATE, integrations.MasterKeys.single(master_key_of(settings)))
+    setattr(app.state, credits_routes.GRANTS_BY_OPERATOR, settings.grants == "operator")
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of all operations."""
+    return make_document(app, title="Colonnade", version=version("colonnade"), description=DESCRIPTION.strip())
