@@ -9,13 +9,12 @@ import pytest_asyncio
 
 from colonnade import credits
 from colonnade.credits import routes as credit_routes
-from colonnade.credits import usage_routes
 from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.db.database import Database
 from tests.credits.homes import Home, a_home, used, work
 from tests.serving import a_key, served
 
-ROUTERS = [credit_routes.routes, usage_routes.routes]
+ROUTERS = [credit_routes.routes]
 
 
 @pytest_asyncio.fixture

@@ -1,5 +1,7 @@
 """Holding credits and settling holds, on the real database."""
 
+import contextlib
+
 import pytest
 
 from colonnade import credits
@@ -177,3 +179,36 @@ async def test_nobody_holds_for_a_workspace_out_of_reach(database: Database) -> 
 
     assert isinstance(outcomes[0], Hold)
     assert [type(outcome) for outcome in outcomes[1:]] == [NotFound, NotFound]
+
+
+async def test_a_batch_of_holds_takes_no_more_statements_than_one(database: Database) -> None:
+    home = await a_home(database, workspaces=31, granted=1_000_000)
+    counts: list[int] = []
+
+    for names in (home.workspaces[:1], home.workspaces[1:]):
+        async with database.transaction(home.caller.reach) as tx:
+            seen: list[object] = []
+            with tx._connection.query_logger(seen.append):
+                outcomes = await credits.hold_many(tx, home.caller, [a_request(name, 1_000) for name in names])
+            counts.append(len(seen))
+        assert all(isinstance(outcome, Hold) for outcome in outcomes)
+
+    assert counts[0] == counts[1]
+
+
+async def test_a_settlement_undone_by_a_savepoint_leaves_the_hold_open_and_the_reach_narrow(database: Database) -> None:
+    home = await a_home(database, granted=10_000)
+    first, _ = home.workspaces
+    run = home.run_in(first)
+    hold = await _held(home, first, 4_000)
+
+    async with database.transaction(run.reach) as tx:
+        with contextlib.suppress(ZeroDivisionError):
+            async with tx.savepoint():
+                await credits.settle(tx, run, hold.id, [used(1_000)])
+                raise ZeroDivisionError
+        assert await tx.fetchval("select count(*) from credit_account where workspace_id is null") == 0
+        settled = await credits.settle(tx, run, hold.id, [used(2_000)])
+
+    assert settled.captured == 2_000
+    assert (await account_balances(home))[f"used:{first}"] == 2_000

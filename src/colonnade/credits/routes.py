@@ -1,4 +1,4 @@
-"""How HTTP says credits: balances, grants, transfers, the ledger, prices."""
+"""How HTTP says credits: balances, grants, transfers, the ledger, prices; the routes of usage are mounted with them."""
 
 from typing import Annotated, Final, Literal
 
@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from colonnade import credits
-from colonnade.credits import PRICES, CreditsOverview, Grant, LedgerLine, Moved, PoolBalance, PriceList
+from colonnade.credits import PRICES, CreditsOverview, Grant, LedgerLine, Moved, PoolBalance, PriceList, usage_routes
 from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.core.refusals import Refused
 from colonnade.ground.web import Amount, Body, Credits, Instant, PageOf, Shown, Who, Whole, access, call_of, router
@@ -316,3 +316,6 @@ async def read_prices(request: Request) -> Response:
     call = call_of(request)
     async with call.reading() as tx:
         return call.answer(200, PricesShown.of(await credits.price_list(tx)))
+
+
+routes.routes.extend(usage_routes.routes.routes)
