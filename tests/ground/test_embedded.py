@@ -24,6 +24,7 @@ from tests.ground.embedded_helpers import AS_ROOT, QUICK, ask, finish, hold, sta
 def tmp_path(tmp_path: Path) -> Iterator[Path]:
     """A folder of the test's own that goes with it: a database is too large to be kept for a look."""
     yield tmp_path
+    wait_for(lambda: not standing_in(tmp_path / "data" / "pg"))
     shutil.rmtree(tmp_path)
 
 
