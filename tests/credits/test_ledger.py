@@ -147,7 +147,7 @@ async def test_two_hundred_holds_at_once_take_exactly_what_is_there(
 ) -> None:
     home = await a_home(database, workspaces=4, granted=100_000)
 
-    connections = asyncio.Semaphore(30)  # of the forty that both doors have: nobody waits for one
+    connections = asyncio.Semaphore(20)  # as many as each door has, so nobody waits for one
 
     async def try_one(number: int) -> bool:
         door = (database, worker_database)[number % 2]
