@@ -120,6 +120,11 @@ async def pending_of(tx: Tx, caller: Caller, run_id: str) -> str:
     return identity
 
 
+async def find_pending(tx: Tx, run_id: str) -> str | None:
+    """The id of the approval that this run waits for, if there is one; asks for no scope, the run's own verb does."""
+    return await store.pending_of(tx, run_id)
+
+
 async def comment(tx: Tx, caller: Caller, approval_id: str, text: str) -> Approval:
     """Say something about an approval without deciding it."""
     caller.require("approvals:decide")

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+from colonnade.ground.core.amounts import to_number
 from colonnade.ground.core.ids import new_id
 from colonnade.ground.db.database import Record, Tx
 from colonnade.runs.invocations.model import CHANNEL, EVENT_CHANNEL, Ending, Event, Run, RunFilter, RunState, Step
@@ -139,9 +140,7 @@ with moved as (
     returning {_RUN}
 ), told as (
     insert into run_event (agency_id, workspace_id, run_id, number, event, data)
-    select agency_id, workspace_id, id, events, 'state',
-           jsonb_build_object('status', state, 'creditsUsed', $8::bigint / 1000.0, 'error', error)
-    from moved
+    select agency_id, workspace_id, id, events, 'state', $11::jsonb from moved
 )
 select {_RUN}, pg_notify('{EVENT_CHANNEL}', id) from moved
 """
@@ -151,10 +150,11 @@ async def end(
     tx: Tx, run: Run, ending: Ending, sources: Collection[RunState], *, charged: int, admitted: bool
 ) -> Run | None:
     """The run in its final state; none when it had ended, was admitted meanwhile, or used more meanwhile."""
+    told = {"status": ending.state.value, "creditsUsed": to_number(charged), "error": ending.error}
     row = await tx.fetchrow(
         END,
         *(tx.agency_id, run.workspace_id, run.id, ending.state.value, [state.value for state in sources]),
-        *(ending.result, ending.error, charged, dict(run.usage), admitted),
+        *(ending.result, ending.error, charged, dict(run.usage), admitted, told),
     )
     return None if row is None else _run(row)
 
