@@ -115,6 +115,7 @@ class BackgroundProcess:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Work until told to stop, then let steps end and hand the rest back; a part that dies ends all of it."""
+        await self._writers.prepare()
         await self.database.open()
         try:
             async with self._client:

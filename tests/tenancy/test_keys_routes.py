@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import pytest_asyncio
 
@@ -21,7 +21,7 @@ Answer = dict[str, Any]
 
 
 @pytest_asyncio.fixture(scope="module")
-async def client(database: Database) -> AsyncIterator[httpx.AsyncClient]:
+async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
     async def find(caller: Caller, named: str) -> str | None:
         async with database.transaction(caller.reach) as tx:
             return named if await workspaces.exists(tx, named) else None
@@ -30,8 +30,8 @@ async def client(database: Database) -> AsyncIterator[httpx.AsyncClient]:
     await keeper.start()
     app = assemble(House(database, find), [keys_routes.routes])
     served = Envelope(Doorway(app, keeper), EnvelopeOptions(), lambda _visit: None)
-    transport = httpx.ASGITransport(app=served, client=("192.0.2.1", 4711))
-    async with httpx.AsyncClient(transport=transport, base_url="http://house.test") as client:
+    transport = httpx2.ASGITransport(app=served, client=("192.0.2.1", 4711))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://house.test") as client:
         yield client
     await keeper.close()
 
@@ -49,7 +49,7 @@ async def master(database: Database, home: Home) -> dict[str, str]:
     return {"Authorization": f"Bearer {minted.secret.reveal()}"}
 
 
-async def made(client: httpx.AsyncClient, master: dict[str, str], path: str = "/v1/api-keys", **body: Any) -> Answer:
+async def made(client: httpx2.AsyncClient, master: dict[str, str], path: str = "/v1/api-keys", **body: Any) -> Answer:
     answer = await client.post(path, json={"name": "a key", **body}, headers=master)
     assert answer.status_code == 201, answer.text
     shown: Answer = answer.json()
@@ -57,7 +57,7 @@ async def made(client: httpx.AsyncClient, master: dict[str, str], path: str = "/
 
 
 async def test_only_the_answer_that_made_a_key_holds_its_text(
-    client: httpx.AsyncClient, master: dict[str, str]
+    client: httpx2.AsyncClient, master: dict[str, str]
 ) -> None:
     answer = await client.post("/v1/api-keys", json={"name": "CI", "scopes": ["usage:read"]}, headers=master)
     shown = answer.json()
@@ -78,7 +78,7 @@ async def test_only_the_answer_that_made_a_key_holds_its_text(
 
 
 async def test_a_replay_of_the_making_does_not_show_the_text_again(
-    client: httpx.AsyncClient, master: dict[str, str]
+    client: httpx2.AsyncClient, master: dict[str, str]
 ) -> None:
     headers = {**master, "Idempotency-Key": "once"}
     body = {"name": "CI", "preset": "read_only"}
@@ -93,7 +93,7 @@ async def test_a_replay_of_the_making_does_not_show_the_text_again(
     assert first.json()["key"] not in again.text
 
 
-async def test_every_bad_field_of_a_new_key_is_named_at_once(client: httpx.AsyncClient, master: dict[str, str]) -> None:
+async def test_every_bad_field_of_a_new_key_is_named_at_once(client: httpx2.AsyncClient, master: dict[str, str]) -> None:
     bad = {"name": " ", "scopes": ["nope"], "ipAllowlist": ["x"], "rateLimit": {"requests": 0}, "workspaces": ["ws_x"]}
 
     answer = await client.post("/v1/api-keys", json=bad, headers=master)
@@ -103,14 +103,14 @@ async def test_every_bad_field_of_a_new_key_is_named_at_once(client: httpx.Async
     assert pointers == {"/name", "/scopes/0", "/ipAllowlist/0", "/rateLimit/requests", "/workspaces/0"}
 
 
-async def test_an_agency_key_needs_scopes_or_a_preset(client: httpx.AsyncClient, master: dict[str, str]) -> None:
+async def test_an_agency_key_needs_scopes_or_a_preset(client: httpx2.AsyncClient, master: dict[str, str]) -> None:
     answer = await client.post("/v1/api-keys", json={"name": "bare"}, headers=master)
 
     assert answer.status_code == 400
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/scopes", "/preset"]
 
 
-async def test_a_key_is_told_who_it_is(client: httpx.AsyncClient, home: Home, master: dict[str, str]) -> None:
+async def test_a_key_is_told_who_it_is(client: httpx2.AsyncClient, home: Home, master: dict[str, str]) -> None:
     shown = await made(client, master, scopes=["usage:read"], ipAllowlist=["192.0.2.0/24"], rateLimit={"requests": 5})
 
     answer = await client.get("/v1/whoami", headers={"X-Auth": shown["key"]})
@@ -131,7 +131,7 @@ async def test_a_key_is_told_who_it_is(client: httpx.AsyncClient, home: Home, ma
 
 
 async def test_a_key_of_some_workspaces_is_told_which(
-    client: httpx.AsyncClient, database: Database, home: Home, master: dict[str, str]
+    client: httpx2.AsyncClient, database: Database, home: Home, master: dict[str, str]
 ) -> None:
     workspace = await a_workspace(database, home)
     shown = await made(client, master, preset="read_only", workspaces=[workspace.id])
@@ -143,7 +143,7 @@ async def test_a_key_of_some_workspaces_is_told_which(
 
 
 async def test_a_workspaces_keys_live_under_it(
-    client: httpx.AsyncClient, database: Database, home: Home, master: dict[str, str]
+    client: httpx2.AsyncClient, database: Database, home: Home, master: dict[str, str]
 ) -> None:
     workspace = await a_workspace(database, home, externalId="crm-7")
     path = f"/v1/workspaces/{workspace.id}/api-keys"
@@ -167,7 +167,7 @@ async def test_a_workspaces_keys_live_under_it(
 
 
 async def test_another_agencys_keys_and_workspaces_are_not_found(
-    client: httpx.AsyncClient, database: Database, master: dict[str, str]
+    client: httpx2.AsyncClient, database: Database, master: dict[str, str]
 ) -> None:
     stranger = await an_agency(database)
     workspace = await a_workspace(database, stranger)
@@ -192,7 +192,7 @@ async def test_another_agencys_keys_and_workspaces_are_not_found(
 
 
 async def test_a_revoked_key_is_refused_at_once_and_says_when(
-    client: httpx.AsyncClient, master: dict[str, str]
+    client: httpx2.AsyncClient, master: dict[str, str]
 ) -> None:
     shown = await made(client, master, preset="master")
     headers = {"X-Auth": shown["key"]}
@@ -222,7 +222,7 @@ async def test_a_revoked_key_is_refused_at_once_and_says_when(
     ],
 )
 async def test_a_patch_changes_what_it_names(
-    client: httpx.AsyncClient, master: dict[str, str], patch: Answer, name: str, value: Any
+    client: httpx2.AsyncClient, master: dict[str, str], patch: Answer, name: str, value: Any
 ) -> None:
     shown = await made(
         client,
@@ -249,7 +249,7 @@ async def test_a_patch_changes_what_it_names(
     "patch", [{"name": None}, {"scopes": None}, {"scopes": []}, {"mode": "test"}, {"expiresAt": "2001-01-01T00:00:00Z"}]
 )
 async def test_a_patch_that_cannot_be_is_a_bad_field(
-    client: httpx.AsyncClient, master: dict[str, str], patch: Answer
+    client: httpx2.AsyncClient, master: dict[str, str], patch: Answer
 ) -> None:
     shown = await made(client, master, preset="reporting")
 
@@ -259,7 +259,7 @@ async def test_a_patch_that_cannot_be_is_a_bad_field(
     assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{next(iter(patch))}"]
 
 
-async def test_a_stale_version_is_refused(client: httpx.AsyncClient, master: dict[str, str]) -> None:
+async def test_a_stale_version_is_refused(client: httpx2.AsyncClient, master: dict[str, str]) -> None:
     shown = await made(client, master, preset="reporting")
     path = f"/v1/api-keys/{shown['id']}"
 
@@ -268,7 +268,7 @@ async def test_a_stale_version_is_refused(client: httpx.AsyncClient, master: dic
 
 
 async def test_a_key_that_would_lock_itself_out_is_not_changed(
-    client: httpx.AsyncClient, master: dict[str, str]
+    client: httpx2.AsyncClient, master: dict[str, str]
 ) -> None:
     shown = await made(client, master, preset="master")
 
@@ -280,7 +280,7 @@ async def test_a_key_that_would_lock_itself_out_is_not_changed(
 
 
 async def test_a_roll_keeps_the_id_and_shows_the_new_text_once(
-    client: httpx.AsyncClient, master: dict[str, str]
+    client: httpx2.AsyncClient, master: dict[str, str]
 ) -> None:
     shown = await made(client, master, preset="master")
     path = f"/v1/api-keys/{shown['id']}"
@@ -296,7 +296,7 @@ async def test_a_roll_keeps_the_id_and_shows_the_new_text_once(
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (400, "/overlapSeconds")
 
 
-async def test_pages_of_keys_follow_each_other(client: httpx.AsyncClient, master: dict[str, str]) -> None:
+async def test_pages_of_keys_follow_each_other(client: httpx2.AsyncClient, master: dict[str, str]) -> None:
     wanted = [(await made(client, master, preset="reporting"))["id"] for _ in range(4)]
 
     seen: list[str] = []
@@ -315,7 +315,7 @@ async def test_pages_of_keys_follow_each_other(client: httpx.AsyncClient, master
 
 
 async def test_a_test_key_belongs_to_the_test_twin(
-    client: httpx.AsyncClient, home: Home, master: dict[str, str]
+    client: httpx2.AsyncClient, home: Home, master: dict[str, str]
 ) -> None:
     shown = await made(client, master, preset="master", mode="test")
 
@@ -326,7 +326,7 @@ async def test_a_test_key_belongs_to_the_test_twin(
     assert answer.json()["agencyId"] != home.agency_id
 
 
-async def test_the_order_of_refusals_is_the_contracts(client: httpx.AsyncClient, master: dict[str, str]) -> None:
+async def test_the_order_of_refusals_is_the_contracts(client: httpx2.AsyncClient, master: dict[str, str]) -> None:
     elsewhere = await made(
         client, master, scopes=["usage:read"], ipAllowlist=["198.51.100.1"], rateLimit={"requests": 1}
     )
@@ -342,7 +342,7 @@ async def test_the_order_of_refusals_is_the_contracts(client: httpx.AsyncClient,
     assert int(told[1].headers["retry-after"]) <= 60
 
 
-async def test_a_flooded_key_gets_exactly_its_limit(client: httpx.AsyncClient, master: dict[str, str]) -> None:
+async def test_a_flooded_key_gets_exactly_its_limit(client: httpx2.AsyncClient, master: dict[str, str]) -> None:
     shown = await made(client, master, preset="master", rateLimit={"requests": 20, "windowSeconds": 60})
 
     told = await asyncio.gather(*(client.get("/v1/whoami", headers={"X-Auth": shown["key"]}) for _ in range(50)))

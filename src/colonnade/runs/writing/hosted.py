@@ -6,8 +6,7 @@ Here a key meets a library. Nothing that a library raises leaves this file, for 
 import asyncio
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import anthropic
 import httpx2
@@ -29,7 +28,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 from colonnade.ground.core.secrets import Secret
 from colonnade.ground.outgoing import OutgoingRefused
-from colonnade.runs.writing.model import Article, Brief, WritingFailed, Written, one_line
+from colonnade.runs.writing.model import Article, Brief, Endpoint, WritingFailed, Written, one_line
 from colonnade.runs.writing.prompts import prompt
 
 _ANTHROPIC_URL: Final = "https://api.anthropic.com"
@@ -51,17 +50,6 @@ class Draft(BaseModel):
     outline: Annotated[list[str], Field(min_length=1, max_length=20, description="The headings of the body in order")]
     body: Annotated[str, Field(min_length=200, max_length=60_000, description="The whole article in Markdown")]
     meta_description: Annotated[str, Field(description="At most 155 characters")] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a model is asked, under which name, with which key and how long; no base URL means the vendor's own."""
-
-    provider: Literal["anthropic", "openai"]
-    model: str
-    key: Secret | None
-    base_url: str | None
-    timeout_seconds: float
 
 
 class HostedWriter:

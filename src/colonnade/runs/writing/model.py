@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Literal, Protocol, Self
 
+from colonnade.ground.core.secrets import Secret
+
 TITLE_MAX: Final = 200
 SLUG_MAX: Final = 80
 META_MAX: Final = 160
@@ -162,3 +164,14 @@ def first_words(body: str) -> str:
     paragraphs = [part.strip() for part in body.split("\n\n")]
     plain = [part for part in paragraphs if part and part[0] not in "#>|-*`<![{0123456789"]
     return one_line(re.sub(r"[*_`]", "", (plain or paragraphs)[0]), META_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model is asked, under which name, with which key and how long; no base URL means the vendor's own."""
+
+    provider: Literal["anthropic", "openai"]
+    model: str
+    key: Secret | None
+    base_url: str | None
+    timeout_seconds: float

@@ -3,18 +3,19 @@
 Not here: how each of them asks its model.
 """
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Final, Literal
 
 import httpx2
 
 from colonnade.ground.core.secrets import Secret
 from colonnade.runs.writing.catalogue import ANTHROPIC_DEFAULT, OPENAI_DEFAULT, ModelName, resolve
-from colonnade.runs.writing.hosted import Endpoint, HostedWriter
 from colonnade.runs.writing.local import LocalWriter
-from colonnade.runs.writing.model import Writer, WritingFailed
+from colonnade.runs.writing.model import Endpoint, Writer, WritingFailed
 from colonnade.runs.writing.scripted import ScriptedWriter
 
 _WAY_TO_LOCAL: Final = (
@@ -64,10 +65,12 @@ class Writers:
         return self._local or self._scripted
 
     async def prepare(self) -> None:
-        """Loads the local model, if there is one, before the worker claims its first run: the process stands still for
-        as long as that takes, and must hold no lease by then. Without it the first article loads the model."""
+        """Loads what this installation is sure to need, before the worker claims its first run: the process stands
+        still for as long as that takes, and must hold no lease by then. what else, the first article loads."""
         if self._local:
             await self._local.load()
+        if self._options.anthropic_key or self._options.openai_key:
+            _vendors()
 
     async def aclose(self) -> None:
         """Closes the connections and lets go of the local model, after the text that it is writing."""
@@ -91,7 +94,7 @@ class Writers:
             )
         return self._local
 
-    def _hosted(self, provider: Literal["anthropic", "openai"], model: str, keys: Mapping[str, str]) -> HostedWriter:
+    def _hosted(self, provider: Literal["anthropic", "openai"], model: str, keys: Mapping[str, str]) -> Writer:
         key = self._key(provider, keys)
         options = self._options
         base_url = options.anthropic_base_url if provider == "anthropic" else options.openai_base_url
@@ -100,9 +103,11 @@ class Writers:
                 "model.not_configured",
                 f"`{provider}:{model}` is wanted, but there is no key for {provider}. Store one with PUT "
                 f"/v1/workspaces/{{id}}/provider-keys/{provider} or PUT /v1/agency/provider-keys/{provider}, or set "
-                f"COLONNADE_{provider.upper()}_KEY for the installation; or choose another `defaultModel`.",
+                f"COLONNADE_{provider.upper()}_API_KEY for the installation; or choose another `defaultModel`.",
             )
-        return HostedWriter(Endpoint(provider, model, key, base_url, options.timeout_seconds), self._http)
+        endpoint = Endpoint(provider, model, key, base_url, options.timeout_seconds)
+        writer: Writer = _vendors().HostedWriter(endpoint, self._http)
+        return writer
 
     def _key(self, provider: Literal["anthropic", "openai"], keys: Mapping[str, str]) -> Secret | None:
         own = keys.get(provider, "").strip()
@@ -114,3 +119,9 @@ class Writers:
                 "model.refused_key", f"The stored key for {provider} is not one: it has odd characters."
             )
         return Secret(text) if text else None
+
+
+def _vendors() -> ModuleType:
+    """The one module that is imported when it is needed and not before: the vendors' libraries take more than half of
+    a worker's start, and an installation without their keys never uses them (decision 0009)."""
+    return importlib.import_module("colonnade.runs.writing.hosted")
