@@ -2,6 +2,7 @@ import asyncpg
 import pytest
 
 from colonnade.ground.core.callers import Reach
+from colonnade.ground.core.ids import new_id
 from colonnade.ground.core.refusals import NotFound, Refused
 from colonnade.ground.db.database import Database
 from colonnade.tenancy import agencies, audit, people, workspaces
@@ -134,3 +135,37 @@ async def test_persons_are_reached_through_functions_that_answer_only_about_ones
         assert set(await people.persons(tx, [owner.person_id])) == {owner.person_id}
     async with database.transaction(other.reach) as tx:
         assert await people.persons(tx, [owner.person_id]) == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("slug", "theirs", "workspace.slug_taken"),
+        ("externalId", "crm-1", "workspace.external_id_taken"),
+        ("primaryDomain", "theirs.com", "workspace.duplicate_domain"),
+    ],
+)
+async def test_a_workspace_caller_learns_that_a_name_is_taken_and_not_by_whom(
+    database: Database, field: str, value: str, reason: str
+) -> None:
+    home = await an_agency(database)
+    mine = await a_workspace(database, home, name="Mine")
+    await a_workspace(database, home, name="Theirs", externalId="crm-1", primaryDomain="theirs.com")
+    caller = workspace_caller(home, mine)
+
+    with pytest.raises(Refused) as refused:
+        async with database.transaction(caller.reach) as tx:
+            await workspaces.update(tx, caller, mine.id, patch={field: value})
+
+    assert (refused.value.reason, refused.value.details) == (reason, {})
+
+
+async def test_a_workspace_caller_cannot_hand_its_row_to_another_scope(database: Database) -> None:
+    home, other = await an_agency(database), await an_agency(database)
+    mine = await a_workspace(database, home)
+    caller = workspace_caller(home, mine)
+
+    for column, value in (("agency_id", other.agency_id), ("id", new_id("ws"))):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with database.transaction(caller.reach) as tx:
+                await tx.execute(f"update workspace set {column} = $1", value)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import idna
 import pytest
-from hypothesis import event, given
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from colonnade.tenancy.workspaces.naming import SLUG_MOST, folded, free_slug, normalized_domain, slug_base
@@ -46,6 +46,7 @@ def test_every_name_has_a_slug_that_the_table_takes(name: str, domain: str | Non
 
 
 @given(st.text(max_size=80))
+@example("\U0001d4d0")
 def test_folding_a_folded_name_changes_nothing(name: str) -> None:
     assert folded(folded(name)) == folded(name)
 

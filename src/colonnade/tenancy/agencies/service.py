@@ -38,7 +38,8 @@ async def create(tx: Tx, caller: Caller, *, name: str, live_agency_id: str | Non
 
 
 async def ensure_test_twin(database: Database, caller: Caller) -> str:
-    """The id of the agency's test twin, made at the first call; a twin is its own twin."""
+    """The id of the agency's test twin, made when its first key is wanted; a twin is its own twin."""
+    caller.require("keys:write")
     async with database.transaction(caller.reach, read_only=True) as tx:
         live = await in_force(tx)
     if live.mode == "test":

@@ -13,6 +13,7 @@ from colonnade.tenancy.workspaces.blocks import (
     settings_block,
     sources_block,
 )
+from colonnade.tenancy.workspaces.choosing import all_active, known
 from colonnade.tenancy.workspaces.finder import EXTERNAL, WorkspaceFinder
 from colonnade.tenancy.workspaces.model import (
     EffectiveSettings,
@@ -50,6 +51,7 @@ __all__ = [
     "Workspace",
     "WorkspaceFinder",
     "WorkspacePage",
+    "all_active",
     "archive",
     "brand",
     "brand_block",
@@ -62,6 +64,7 @@ __all__ = [
     "health_block",
     "in_force",
     "in_force_for",
+    "known",
     "last_active_block",
     "no_stored_keys",
     "page",

@@ -54,7 +54,9 @@ def _ascii(host: str) -> str:
 
 def folded(text: str) -> str:
     """The text without case and accents, its white space made single."""
-    plain = unicodedata.normalize("NFKD", text.casefold()).translate(_LETTERS)
+    # Twice, as compatibility characters such as a mathematical A show their case only once they are taken apart.
+    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text.casefold()).casefold())
+    plain = apart.translate(_LETTERS)
     kept = "".join(character for character in plain if not unicodedata.combining(character))
     return " ".join(unicodedata.normalize("NFC", kept).split())
 

@@ -13,11 +13,14 @@ from colonnade.tenancy.workspaces.store import COLUMNS, reach_of, workspace_of
 _COUNTED: Final = 1_000
 """Up to here a list tells its exact total; beyond, only who asks for it pays for the count."""
 
-_FROM: Final = """
-from workspace w left join workspace_activity a on a.agency_id = w.agency_id and a.workspace_id = w.id
-where w.agency_id = $1 and ($2::text[] is null or w.id = any ($2::text[]))
+_WHERE: Final = "where w.agency_id = $1 and ($2::text[] is null or w.id = any ($2::text[]))"
+_COUNTED_ROWS: Final = f"select from workspace w {_WHERE}"
+_SHOWN: Final = ", ".join(f"w.{name}" for name in [*COLUMNS.split(", "), "sort_name"])
+_ROWS: Final = f"select {_SHOWN} from workspace w {_WHERE}"
+_ROWS_BY_ACTIVITY: Final = f"""
+select {_SHOWN}, a.last_active_at
+from workspace w left join workspace_activity a on a.agency_id = w.agency_id and a.workspace_id = w.id {_WHERE}
 """
-_ROWS: Final = f"select {', '.join(f'w.{name}' for name in COLUMNS.split(', '))}, a.last_active_at {_FROM}"
 _KEYS: Final = {
     "name": ("w.sort_name", "{}::text"),
     "createdAt": ("w.created_at", "{}::timestamptz"),
@@ -53,7 +56,8 @@ async def page(tx: Tx, caller: Caller, filters: Filters, paging: Paging) -> Work
         comparison = "<" if descending else ">"
         conditions.add(f"({key}, w.id) {comparison} ({placeholder}, {{}}::text)", value, last_id)
     direction = "desc" if descending else "asc"
-    sql = f"{_ROWS}{conditions.text} order by {key} {direction}, w.id {direction} limit {paging.limit + 1:d}"
+    rows_of = _ROWS_BY_ACTIVITY if name == "lastActiveAt" else _ROWS
+    sql = f"{rows_of}{conditions.text} order by {key} {direction}, w.id {direction} limit {paging.limit + 1:d}"
     rows = await tx.fetch(sql, *conditions.arguments)
     return _page(rows, name, paging.limit, total)
 
@@ -76,7 +80,7 @@ def _restricted(tx: Tx, filters: Filters) -> _Conditions:
 
 async def _count(tx: Tx, conditions: _Conditions, *, exactly: bool) -> int | None:
     some = "" if exactly else f"limit {_COUNTED + 1}"
-    sql = f"select count(*) from (select {_FROM}{conditions.text} {some}) as found"
+    sql = f"select count(*) from ({_COUNTED_ROWS}{conditions.text} {some}) as found"
     total: int = await tx.fetchval(sql, *conditions.arguments)
     return total if exactly or total <= _COUNTED else None
 
@@ -94,6 +98,6 @@ def _page(rows: Sequence[Record], name: str, limit: int, total: int | None) -> W
 
 def _position(row: Record, name: str) -> Position:
     if name == "name":
-        return folded(row["name"]), row["id"]
+        return row["sort_name"], row["id"]
     instant: datetime | None = row["created_at"] if name == "createdAt" else row["last_active_at"]
     return None if instant is None else instant.isoformat(), row["id"]
