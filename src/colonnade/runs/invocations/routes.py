@@ -29,7 +29,8 @@ from colonnade.runs.invocations.shapes import (
 routes = router("Agent")
 
 FOREGROUND_SECONDS: Final = 55.0
-_STREAM: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+_TEXT: Final = {"text/event-stream": {"schema": {"type": "string"}}}
+_STREAM: Final[dict[int | str, dict[str, Any]]] = {200: {"description": "Events as they happen.", "content": _TEXT}}
 
 
 @routes.get("/v1/agent/skills", response_model=SkillsShown)
