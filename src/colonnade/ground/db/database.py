@@ -103,7 +103,8 @@ class Tx:
         try:
             yield
         except BaseException:
-            await self._connection.execute("rollback to savepoint part")
+            # Released too, so that one part inside another does not stand in its way, and many do not pile up.
+            await self._connection.execute("rollback to savepoint part; release savepoint part")
             raise
         await self._connection.execute("release savepoint part")
 

@@ -17,6 +17,7 @@ from colonnade.runs.invocations.model import (
 from colonnade.runs.invocations.moves import on_state_change
 from colonnade.runs.invocations.service import (
     cancel,
+    cancel_bulk,
     ensure_in_reach,
     estimate,
     events_after,
@@ -39,6 +40,7 @@ __all__ = [
     "StateListener",
     "Step",
     "cancel",
+    "cancel_bulk",
     "ensure_in_reach",
     "estimate",
     "events_after",

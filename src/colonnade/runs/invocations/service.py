@@ -193,6 +193,16 @@ async def cancel(tx: Tx, caller: Caller, run_id: str) -> Run:
     return requested
 
 
+async def cancel_bulk(tx: Tx, caller: Caller, bulk_id: str) -> int:
+    """Ask every unfinished run of a bulk action to stop, by one statement; how many there were. Workers end them."""
+    caller.require("runs:cancel")
+    asked = await store.request_cancels(tx, bulk_id, caller.actor_id)
+    facts = [audit.Fact("runs.cancel_requested", row["id"], row["workspace_id"]) for row in asked]
+    await audit.record_all(tx, [(caller, fact) for fact in facts])
+    await store.ring(tx)
+    return len(asked)
+
+
 async def _asked_before(tx: Tx, run_id: str) -> Run:
     run = _found(await store.find(tx, run_id))
     if run.state.is_final:

@@ -172,6 +172,23 @@ async def request_cancel(tx: Tx, run: Run, by: str) -> Run | None:
     return None if row is None else _run(row)
 
 
+# In the order of ids, so that two who stop the same runs cannot wait for each other.
+REQUEST_CANCELS: Final = f"""
+with unfinished as (
+    select id from run
+    where {_WITHIN} and bulk_id = $3 and ended_at is null and cancel_requested_at is null order by id for update
+)
+update run r set cancel_requested_at = now(), cancelled_by = $4, updated_at = now(), version = version + 1
+from unfinished u where r.agency_id = $1 and r.id = u.id
+returning r.id, r.workspace_id
+"""
+
+
+async def request_cancels(tx: Tx, bulk_id: str, by: str) -> list[Record]:
+    """Note that the unfinished runs of a bulk action shall stop; those not told before."""
+    return await tx.fetch(REQUEST_CANCELS, *_reach(tx), bulk_id, by)
+
+
 USE: Final = f"""
 update run set usage = usage || jsonb_build_object($4::text, $5::jsonb), updated_at = now(), version = version + 1
 where agency_id = $1 and workspace_id = $2 and id = $3 and ended_at is null
