@@ -25,6 +25,7 @@ from colonnade.ground.web.openapi import make_document
 from colonnade.ground.web.visits import Visit
 from colonnade.installation import APP, direct_address_of
 from colonnade.integrations import routes as integrations_routes
+from colonnade.runs import bulk, invocations
 from colonnade.runs.approvals import routes as approvals_routes
 from colonnade.runs.bulk import routes as bulk_routes
 from colonnade.runs.invocations import decision_routes
@@ -144,6 +145,7 @@ def routers() -> list[APIRouter]:
 def create(settings: Settings, address: Address) -> ASGIApp:
     """The whole HTTP application of one process; it connects when its lifespan begins."""
     server = Server(settings, address)
+    invocations.on_state_change(bulk.follow)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

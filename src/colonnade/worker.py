@@ -16,6 +16,7 @@ from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import UNREACHABLE, Database
 from colonnade.ground.outgoing import AllowList, OutgoingClient
 from colonnade.integrations import MasterKeys
+from colonnade.runs import bulk, invocations
 from colonnade.runs.engine import gateway
 from colonnade.runs.engine.worker import Worker, WorkerOptions
 from colonnade.runs.invocations.jobs import Limits, Means, Rounds, RunExecution
@@ -101,6 +102,7 @@ class BackgroundProcess:
     """Carries out runs, makes the rounds, keeps the house, tells that it lives."""
 
     def __init__(self, options: WorkerProcessOptions) -> None:
+        invocations.on_state_change(bulk.follow)
         self._options = options
         self.database = Database(
             options.address,
