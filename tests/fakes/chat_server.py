@@ -44,6 +44,7 @@ class ChatServer:
     article: dict[str, Any] = field(default_factory=lambda: dict(ARTICLE))
     plan: list[Plan] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    delay_seconds: float = 0
 
     @property
     def openai_url(self) -> str:
@@ -68,6 +69,7 @@ class ChatServer:
     async def _next(self, request: Request) -> tuple[Plan, dict[str, Any]]:
         body = json.loads(await request.body())
         self.asked.append(Asked(request.url.path, dict(request.headers), body))
+        await asyncio.sleep(self.delay_seconds)
         return (self.plan.pop(0) if self.plan else "article"), body
 
     async def _refusal(self, step: Plan) -> Response | None:

@@ -61,6 +61,8 @@ def _wanted(call: Call, include: str | None) -> list[str]:
     for name in names:
         if name not in known:
             raise BadField("?include", f"`{name[:50]}` is not known; known are {', '.join(known)}")
+    if "settings" in names:
+        names.append("settingSources")  # a value without its source leaves the question that follows
     return list(dict.fromkeys(names))
 
 
@@ -96,7 +98,8 @@ async def _named(call: Call, tx: Tx, named: str) -> str:
 async def list_workspaces(request: Request, query: Annotated[ListWorkspaces, Query()]) -> Response:
     """List the workspaces that the key reaches.
 
-    `include` adds blocks to each of them: settings, settingSources, brand, lastActiveAt, usage, health, integrations.
+    `include` adds blocks to each of them: settings (with their sources), brand, lastActiveAt, usage, health,
+    integrations.
     """
     call = call_of(request)
     names = _wanted(call, query.include)
