@@ -7,6 +7,7 @@ import sys
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 from colonnade import app, worker
 from colonnade.ground.db.processes import die_with_parent
@@ -59,11 +60,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(settings: Settings, listener: socket.socket) -> None:
-    """Answer requests until SIGTERM; those under way are finished first."""
-    set_up_logs(settings)
-    config = uvicorn.Config(
-        app.create(settings, address_of(settings)),
+def configured(application: ASGIApp) -> uvicorn.Config:
+    """How the application is put on a socket, here and in tests of what arrives there."""
+    return uvicorn.Config(
+        application,
         loop="uvloop",
         http="httptools",
         log_config=None,
@@ -74,7 +74,12 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Answer requests until SIGTERM; those under way are finished first."""
+    set_up_logs(settings)
+    uvicorn.Server(configured(app.create(settings, address_of(settings)))).run(sockets=[listener])
 
 
 def work(settings: Settings) -> None:
