@@ -1,0 +1,151 @@
+"""Who may what in the database: the roles, the functions that look past a scope, and what these may see."""
+
+from typing import Final
+
+import asyncpg
+import pytest
+
+from tests.house.catalogue import Table, tables
+
+__all__ = ["tables"]
+
+APP, WORKER, LOOKUP, OWNER = "colonnade_app", "colonnade_worker", "colonnade_lookup", "colonnade_owner"
+
+PAST_THE_SCOPE: Final[dict[str, tuple[str, set[str]]]] = {
+    "door_key": ("what stands behind a credential", {APP}),
+    "rate_take": ("counts a call before anybody is known", {APP}),
+    "note_key_uses": ("one batch of many agencies' keys", {APP}),
+    "log_requests": ("one batch of many agencies' calls", {APP}),
+    "touch_workspaces": ("one batch of many agencies' workspaces", {APP, WORKER}),
+    "test_twin_of": ("a live agency's test twin, which lies outside of it", {APP}),
+    "ensure_person": ("people are global", {APP}),
+    "people_of_agency": ("people are global; only those of the agency in scope", {APP, WORKER}),
+    "api_key_secret_door": ("a trigger: the door follows the secrets", set()),
+    "claim_outbox": ("workers take rows of every agency", {WORKER}),
+    "admit_runs": ("workers take runs of every agency", {WORKER}),
+    "set_run_task": ("notes the engine's task of an admitted run", {WORKER}),
+    "runs_to_cancel": ("ids alone, of every agency", {WORKER}),
+    "decisions_to_deliver": ("ids alone, of every agency", {WORKER}),
+    "approvals_to_expire": ("ids alone, of every agency", {WORKER}),
+    "runs_lag": ("two numbers for readiness", {APP, WORKER}),
+    "forget_answers": ("housekeeping over all agencies", {WORKER}),
+    "forget_requests": ("housekeeping over all agencies", {WORKER}),
+    "list_agencies": ("names for the operator on the machine itself", {OWNER}),
+}
+"""Every function that sees more than the scope: why, and who may call it."""
+
+LOOKED_UP: Final = {
+    ("agency", "r"),
+    ("api_key", "r"),
+    ("api_key_secret", "r"),
+    ("api_key_use", "*"),
+    ("approval", "r"),
+    ("idempotency", "r"),
+    ("idempotency", "d"),
+    ("outbox", "r"),
+    ("outbox", "w"),
+    ("request_log", "a"),
+    ("request_log", "r"),
+    ("request_log", "d"),
+    ("run", "r"),
+    ("run", "w"),
+    ("workspace", "r"),
+    ("workspace_activity", "r"),
+    ("workspace_activity", "a"),
+    ("workspace_activity", "w"),
+}
+"""Where those functions see past the scope: table and command."""
+
+LOOKUP_WRITES: Final = {
+    "api_key_use": {"INSERT", "UPDATE"},
+    "door": {"INSERT", "DELETE"},
+    "idempotency": {"DELETE"},
+    "outbox": {"UPDATE"},
+    "person": {"INSERT"},
+    "rate_window": {"INSERT", "UPDATE", "DELETE"},
+    "request_log": {"INSERT", "DELETE"},
+    "run": {"UPDATE"},
+    "workspace_activity": {"INSERT", "UPDATE"},
+}
+
+_FUNCTIONS: Final = """
+select p.proname::text as name, p.prosecdef as past, pg_get_userbyid(p.proowner)::text as owner,
+       coalesce(p.proconfig, '{}') as settings, p.proacl is null as open,
+       array(select coalesce(r.rolname::text, 'public') from aclexplode(p.proacl) as x
+             left join pg_roles r on r.oid = x.grantee where x.grantee <> p.proowner) as callers
+from pg_proc p where p.pronamespace = 'public'::regnamespace
+"""
+
+
+async def test_the_functions_that_look_past_the_scope_are_those_on_the_list(
+    owner: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    found = {row["name"]: row for row in await owner.fetch(_FUNCTIONS) if row["past"]}
+    assert set(found) == set(PAST_THE_SCOPE)
+    for name, row in found.items():
+        assert row["owner"] == LOOKUP, name
+        assert row["settings"] == ["search_path=pg_catalog, public, pg_temp"], name
+        assert not row["open"], name
+        assert set(row["callers"]) == PAST_THE_SCOPE[name][1], name
+
+
+async def test_no_function_elsewhere_looks_past_the_scope(owner: "asyncpg.Connection[asyncpg.Record]") -> None:
+    rows = await owner.fetch(
+        """select p.oid::regprocedure::text as name from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+           where p.prosecdef and n.nspname not in ('public', 'pg_catalog', 'information_schema')"""
+    )
+    assert [row["name"] for row in rows] == []
+
+
+async def test_the_role_that_looks_up_sees_past_the_scope_exactly_where_it_is_listed(tables: dict[str, Table]) -> None:
+    found = {
+        (table.name, policy.command)
+        for table in tables.values()
+        for policy in table.policies
+        if policy.roles == (LOOKUP,)
+    }
+    assert found == LOOKED_UP
+
+
+async def test_the_role_that_looks_up_writes_only_what_is_listed(tables: dict[str, Table]) -> None:
+    writes = {table.name: table.may(LOOKUP) - {"SELECT"} for table in tables.values()}
+    assert {name: rights for name, rights in writes.items() if rights} == LOOKUP_WRITES
+
+
+async def test_the_role_that_looks_up_changes_nothing_of_a_run_but_its_admission(
+    owner: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    rows = await owner.fetch(
+        """select column_name::text as name from information_schema.column_privileges
+           where table_name = 'run' and grantee = $1 and privilege_type = 'UPDATE'""",
+        LOOKUP,
+    )
+    assert {row["name"] for row in rows} == {"admitted_at", "task_id", "updated_at"}
+
+
+@pytest.mark.parametrize("role", [APP, WORKER, LOOKUP, OWNER])
+async def test_no_role_is_above_row_security(owner: "asyncpg.Connection[asyncpg.Record]", role: str) -> None:
+    row = await owner.fetchrow("select rolsuper, rolbypassrls, rolcanlogin from pg_roles where rolname = $1", role)
+    assert row is not None
+    assert (row["rolsuper"], row["rolbypassrls"]) == (False, False)
+    assert row["rolcanlogin"] == (role != LOOKUP)
+
+
+@pytest.mark.parametrize("role", [APP, WORKER])
+async def test_a_role_that_works_owns_nothing_and_becomes_nobody_else(
+    owner: "asyncpg.Connection[asyncpg.Record]", role: str
+) -> None:
+    owned = await owner.fetchval("select count(*) from pg_class where relowner = $1::text::regrole", role)
+    functions = await owner.fetchval("select count(*) from pg_proc where proowner = $1::text::regrole", role)
+    member_of = await owner.fetchval("select count(*) from pg_auth_members where member = $1::text::regrole", role)
+    may_create = await owner.fetchval("select has_schema_privilege($1, 'public', 'create')", role)
+    assert (owned, functions, member_of, may_create) == (0, 0, 0, False)
+
+
+async def test_the_role_that_looks_up_owns_functions_and_no_table(tables: dict[str, Table]) -> None:
+    assert {table.owner for table in tables.values()} == {OWNER}
+
+
+async def test_servers_never_see_the_engine(owner: "asyncpg.Connection[asyncpg.Record]") -> None:
+    for role, sees in ((APP, False), (LOOKUP, False), (WORKER, True)):
+        assert await owner.fetchval("select has_schema_privilege($1, 'absurd', 'usage')", role) is sees
