@@ -1,17 +1,14 @@
 """Where this installation's database answers: the embedded one of the data folder, or the external one of a URL."""
 
-import json
-import secrets
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from typing import Final
 
-from colonnade.ground.db import embedded
+from colonnade.ground.db import embedded, external
 from colonnade.ground.db.address import Address
-from colonnade.settings import Settings, write_once
+from colonnade.settings import Settings, role_password_of
 
 APP: Final = "colonnade_app"
 WORKER: Final = "colonnade_worker"
-LOOKUP: Final = "colonnade_lookup"
+LOOKUP: Final = external.LOOKUP
 OWNER: Final = "colonnade_owner"
 
 
@@ -19,35 +16,26 @@ def address_of(settings: Settings) -> Address:
     """The address that pools are made from; for a pooler's own restrictions see `direct_address_of`."""
     if settings.database_url is None:
         return embedded.locate(settings.data)
-    return _external(settings, settings.database_url.get_secret_value())
+    return _external(settings, settings.database_url.get_secret_value())[0]
 
 
 def direct_address_of(settings: Settings) -> Address:
     """The address without a pooler in between: for migrations and for listening."""
     if settings.database_url is None or settings.database_direct_url is None:
         return address_of(settings)
-    return _external(settings, settings.database_direct_url.get_secret_value())
+    return _external(settings, settings.database_direct_url.get_secret_value())[0]
 
 
 def owner_of(settings: Settings) -> str:
     """The role that migrates."""
-    if settings.database_url is None:
-        return OWNER
-    return unquote(urlsplit(settings.database_url.get_secret_value()).username or "postgres")
+    url = settings.database_direct_url or settings.database_url
+    return OWNER if settings.database_url is None or url is None else _external(settings, url.get_secret_value())[1]
 
 
-def _external(settings: Settings, url: str) -> Address:
-    parts = urlsplit(url)
-    owner = unquote(parts.username or "postgres")
-    passwords = {**_role_passwords(settings), owner: unquote(parts.password or "")}
-    return Address(parts.hostname or "localhost", parts.port or 5432, parts.path.lstrip("/") or "postgres", passwords)
+def role_passwords(settings: Settings) -> dict[str, str]:
+    """The passwords of the roles of an external database: the same on every machine that has the same secret."""
+    return {role: role_password_of(settings, role) for role in (APP, WORKER)}
 
 
-def _role_passwords(settings: Settings) -> dict[str, str]:
-    """The passwords of the roles that serve and work, made once and kept beside the data."""
-    path = settings.data / "database.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_once(path, json.dumps({role: secrets.token_urlsafe(32) for role in (APP, WORKER)}))
-    kept: dict[str, Any] = json.loads(path.read_text())
-    return {role: str(kept[role]) for role in (APP, WORKER)}
+def _external(settings: Settings, url: str) -> tuple[Address, str]:
+    return external.read_url(url, role_passwords(settings))

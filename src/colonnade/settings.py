@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from colonnade.ground.core.secrets import Pepper
+from colonnade.ground.db import external
 from colonnade.ground.outgoing import AllowList
 
 PREFIX: Final = "COLONNADE_"
@@ -86,6 +87,13 @@ class Settings(BaseSettings):
         "info", description="The least level that is logged."
     )
 
+    @field_validator("database_url", "database_direct_url")
+    @classmethod
+    def _understood(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            external.read_url(url.get_secret_value(), {})
+        return url
+
     @field_validator("outbound_allow")
     @classmethod
     def _readable(cls, text: str) -> str:
@@ -102,12 +110,22 @@ class Settings(BaseSettings):
         """Where the `folder` publisher writes."""
         return self.data / "published"
 
+    @property
+    def secret_file(self) -> Path:
+        """Where the secret is kept that no setting gives."""
+        return self.data / "secret.key"
+
+    @property
+    def half_restored(self) -> Path:
+        """Where a restore builds everything before it takes its place; left behind only by a restore cut off."""
+        return self.data / "restoring"
+
 
 def secret_of(settings: Settings) -> bytes:
     """The installation's secret: the setting, or the one in the data folder, which is made at the first use."""
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value().encode()
-    path = settings.data / "secret.key"
+    path = settings.secret_file
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_once(path, secrets.token_urlsafe(48))
@@ -142,3 +160,13 @@ def pepper_of(settings: Settings) -> Pepper:
 def master_key_of(settings: Settings) -> bytes:
     """The key that wraps the data keys of stored secrets."""
     return _derive(secret_of(settings), "envelope 1")
+
+
+def role_password_of(settings: Settings, role: str) -> str:
+    """The password of a role of an external database."""
+    return _derive(secret_of(settings), f"database role {role}").hex()
+
+
+def fingerprint_of(settings: Settings) -> str:
+    """By which a backup tells whether the secret is the one that it was made with; it does not tell the secret."""
+    return _derive(secret_of(settings), "fingerprint").hex()[:32]

@@ -1,5 +1,6 @@
-"""The words of the command line, each with its options; what they do stands in the files beside."""
+"""The words of the command line that concern the installation as a whole; what they do stands in the files beside."""
 
+import asyncio
 import os
 import socket
 import sys
@@ -8,33 +9,40 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import Progress
 
-from colonnade.cli import founding, serving, upping
-from colonnade.cli.console import answer_json, out
-from colonnade.cli.runtime import read_settings, with_database
-from colonnade.ground.core.amounts import ZERO, from_decimal
+from colonnade.cli import agency_words, backing, examining, importing, serving, upping
+from colonnade.cli.console import FAILED, answer_json, err, out
+from colonnade.cli.entering import within_agency
+from colonnade.cli.options import Agency, Data, Json, Parent
+from colonnade.cli.runtime import bring_up_to_date, database_running, explained, read_settings
+from colonnade.ground.core.callers import Caller
+from colonnade.ground.db import embedded
 from colonnade.ground.db.database import Database
+from colonnade.settings import Settings
 
 main = typer.Typer(
     name="colonnade",
-    help="Run and look after an installation of Colonnade.",
+    help="Run and look after an installation of Colonnade. Exit codes: 0 done, 1 could not be done, 2 wrong words or "
+    "settings.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-agency = typer.Typer(help="Agencies of this installation.", no_args_is_help=True)
-main.add_typer(agency, name="agency")
+imports = typer.Typer(help="Bring in what you have elsewhere.", no_args_is_help=True)
+main.add_typer(agency_words.agency, name="agency")
+main.add_typer(agency_words.key, name="key")
+main.add_typer(agency_words.credit, name="credits")
+main.add_typer(imports, name="import")
 
-Data = Annotated[Path | None, typer.Option("--data", help="The data folder; else COLONNADE_DATA_DIR, else ./data.")]
-Parent = Annotated[int | None, typer.Option(hidden=True, help="The process without which this one must not live.")]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+_MARKS = {"ok": "[green]✓[/]", "note": "[yellow]•[/]", "bad": "[bold red]✗[/]"}
 
 
 @main.command()
 def up(
     data: Data = None,
     host: Annotated[str | None, typer.Option(help="The address to serve on.")] = None,
-    port: Annotated[int | None, typer.Option(help="The port to serve on.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to serve on; 0 takes a free one.")] = None,
     servers: Annotated[int | None, typer.Option(help="How many HTTP processes.")] = None,
     workers: Annotated[int | None, typer.Option(help="How many background processes.")] = None,
     demo: Annotated[bool, typer.Option(help="Make a demo agency in an empty installation.")] = True,
@@ -53,15 +61,97 @@ def serve(
     """Answer requests in this process; the database must be running."""
     serving.belong_to(parent)
     settings = read_settings(data_dir=data)
-    listener = serving.listen(settings.host, settings.port) if fd is None else socket.socket(fileno=fd)
-    serving.serve(settings, listener)
+    with explained():
+        listener = serving.listen(settings.host, settings.port) if fd is None else socket.socket(fileno=fd)
+        serving.serve(settings, listener)
 
 
 @main.command()
 def work(data: Data = None, parent: Parent = None) -> None:
     """Carry out runs in this process; the database must be running."""
     serving.belong_to(parent)
-    serving.work(read_settings(data_dir=data))
+    with explained():
+        serving.work(read_settings(data_dir=data))
+
+
+@main.command()
+def migrate(
+    adopt_roles: Annotated[
+        bool, typer.Option("--adopt-roles", help="Give roles of an external database that are there our passwords.")
+    ] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Bring the database to this version; twice does no harm. In an external database this makes the roles, too."""
+    settings = read_settings(data_dir=data)
+    with explained(), database_running(settings):
+        applied = asyncio.run(bring_up_to_date(settings, adopt_roles=adopt_roles))
+    if as_json:
+        answer_json({"applied": applied})
+        return
+    for name in applied:
+        out.print(f"Applied {name}")
+    out.print("The database is up to date.")
+
+
+@main.command()
+def doctor(data: Data = None, as_json: Json = False) -> None:
+    """Look at settings, data folder, database and processes, and say what is wrong. Exit code 1 when something is."""
+    settings = read_settings(data_dir=data)
+    findings = _examined(settings)
+    sound = all(finding.state != "bad" for finding in findings)
+    if as_json:
+        told = [{"what": one.what, "state": one.state, "says": one.says} for one in findings]
+        answer_json({"healthy": sound, "findings": told, "settings": dict(examining.told_settings(settings))})
+    else:
+        for name, value in examining.told_settings(settings).items():
+            out.print(f"[dim]{name} = {value}[/]")
+        for one in findings:
+            out.print(f"{_MARKS[one.state]} {one.what}: {one.says}")
+    raise typer.Exit(0 if sound else FAILED)
+
+
+def _examined(settings: Settings) -> list[examining.Finding]:
+    if examining.there_is_none(settings):
+        nothing = embedded.CannotStart(f"there is none in {settings.data} yet; start it with: colonnade up")
+        return examining.cannot_tell(settings, nothing)
+    try:
+        with database_running(settings) as cluster:
+            return asyncio.run(examining.examine(settings, running=settings.database_url is None and cluster is None))
+    except embedded.CannotStart as error:
+        return examining.cannot_tell(settings, error)
+
+
+@main.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Write database, secret and published posts to one file; works while everything runs. Keep that file well."""
+    manifest = backing.back_up(read_settings(data_dir=data), file)
+    if as_json:
+        answer_json({"file": str(file), "rows": sum(manifest.rows.values()), "files": len(manifest.files)})
+        return
+    out.print(f"Wrote {file}: {sum(manifest.rows.values())} rows, {len(manifest.files)} files.")
+    if manifest.secret == "setting":  # noqa: S105 (the name of a place)
+        out.print("COLONNADE_SECRET_KEY is not in it: keep it as well, for without it no key is valid.")
+    else:
+        out.print("It holds the secret of this installation: whoever has the file can read everything.")
+
+
+@main.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `backup` wrote.")], data: Data = None, as_json: Json = False
+) -> None:
+    """Make an installation from a backup in an empty data folder; everything is checked before it takes its place."""
+    settings = read_settings(data_dir=data)
+    manifest = backing.restore(settings, file)
+    if as_json:
+        answer_json({"data": str(settings.data), "rows": sum(manifest.rows.values()), "madeAt": manifest.made_at})
+        return
+    out.print(f"Restored {sum(manifest.rows.values())} rows of {manifest.made_at} into {settings.data}.")
+    out.print("Start it with: colonnade up")
 
 
 @main.command()
@@ -70,28 +160,45 @@ def version() -> None:
     out.print(f"Colonnade {version_of('colonnade')} on Python {sys.version.split()[0]}, process {os.getpid()}")
 
 
-@agency.command("create")
-def create_agency(
-    name: Annotated[str, typer.Option(help="What the agency is called.")],
-    owner_email: Annotated[str, typer.Option(help="The e-mail address of its owner.")],
-    credits: Annotated[str, typer.Option(help="Credits to begin with.")] = "0",
+@imports.command("workspaces")
+def import_workspaces(
+    file: Annotated[Path, typer.Argument(help="CSV in UTF-8 with a line of column names.")],
+    agency_id: Agency = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Find out what would happen, and keep nothing.")] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Make an agency with its owner and a master key, which is shown this once."""
-    try:
-        milli = from_decimal(credits)
-    except ValueError as error:
-        raise typer.BadParameter(f"{credits!r} {error}", param_hint="--credits") from error
-    if milli < ZERO:
-        raise typer.BadParameter("credits cannot be negative", param_hint="--credits")
+    """Make a workspace of every row: name, primaryDomain, industry, timezone, tags (parted by ;), externalId, slug.
 
-    async def make(database: Database) -> founding.Made:
-        return await founding.make_agency(database, name=name, owner_email=owner_email, milli=milli)
+    Rows that are there already are skipped, bad ones are named with their line, all others are made; so the corrected
+    file can be given again. Exit code 1 when a row was bad.
+    """
+    settings = read_settings(data_dir=data)
+    rows = importing.read_rows(file)
 
-    made = with_database(read_settings(data_dir=data), make)
+    async def bring_in(database: Database, operator: Caller) -> importing.Outcome:
+        with Progress(console=err, transient=True, disable=as_json or not err.is_terminal) as progress:
+            task = progress.add_task("Making workspaces …", total=len(rows))
+            return await importing.import_rows(
+                database, operator, rows, dry=dry_run, done=lambda count: progress.advance(task, count)
+            )
+
+    outcome = within_agency(settings, agency_id, bring_in)
     if as_json:
-        answer_json({"agencyId": made.agency_id, "ownerId": made.owner_id, "apiKey": made.key.reveal()})
-        return
-    out.print(f"Made the agency [bold]{name}[/] ({made.agency_id}). Its key, shown this once:\n")
-    out.print(f"  {made.key.reveal()}\n", style="bold")
+        told = {"created": outcome.created, "skipped": outcome.skipped, "refused": outcome.refused}
+        answer_json({"dryRun": dry_run, **told})
+    else:
+        _tell(outcome, dry=dry_run)
+    raise typer.Exit(FAILED if outcome.refused else 0)
+
+
+def _tell(outcome: importing.Outcome, *, dry: bool) -> None:
+    for one in outcome.skipped:
+        out.print(f"Line {one['line']}: {one['name']} is skipped; {one['because']}.", markup=False)
+    for one in outcome.refused:
+        for bad in one["errors"]:
+            where = f"{one['name']}, {bad['column']}" if bad["column"] else str(one["name"])
+            err.print(f"Line {one['line']}: {where}: {bad['detail']}", markup=False)
+    made = "Would make" if dry else "Made"
+    counts = f"{len(outcome.skipped)} are there already, {len(outcome.refused)} are bad"
+    out.print(f"{made} {len(outcome.created)} workspaces; {counts}.")

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from colonnade.cli.console import err, fail
 from colonnade.ground.core.refusals import Refused
-from colonnade.ground.db import embedded
-from colonnade.ground.db.database import Database
+from colonnade.ground.db import embedded, external
+from colonnade.ground.db.database import UNREACHABLE, Database
 from colonnade.ground.db.migrating import MigrationRefused, migrate
-from colonnade.installation import address_of, direct_address_of, owner_of
+from colonnade.installation import APP, address_of, direct_address_of, owner_of, role_passwords
 from colonnade.schema import STEPS
 from colonnade.settings import PREFIX, Settings, pepper_of
 
@@ -37,6 +37,10 @@ def database_running(settings: Settings) -> Iterator[embedded.Cluster | None]:
     if settings.database_url is not None or embedded.is_locked(settings.data):
         yield None
         return
+    if settings.half_restored.exists():
+        raise embedded.CannotStart(
+            f"A restore into {settings.data} did not come to its end; empty that folder and restore again."
+        )
     cluster = embedded.start(settings.data, account=settings.database_user, on_wait=_say)
     try:
         yield cluster
@@ -48,10 +52,13 @@ def _say(sentence: str) -> None:
     err.print(sentence)
 
 
-async def bring_up_to_date(settings: Settings) -> list[str]:
-    """Apply the migrations that are missing; the names of those that were."""
+async def bring_up_to_date(settings: Settings, *, adopt_roles: bool = False) -> list[str]:
+    """Apply the migrations that are missing; the names of those that were. In an external database roles come first."""
     address = direct_address_of(settings)
-    connection = await asyncpg.connect(**address.arguments(owner_of(settings)))
+    with entering_database():
+        if settings.database_url is not None:
+            await external.prepare(address, owner_of(settings), role_passwords(settings), adopt=adopt_roles)
+        connection = await asyncpg.connect(**address.arguments(owner_of(settings)))
     try:
         return await migrate(connection, STEPS)
     finally:
@@ -59,9 +66,15 @@ async def bring_up_to_date(settings: Settings) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, role: str = "colonnade_app") -> AsyncIterator[Database]:
+async def opened(settings: Settings, role: str = APP) -> AsyncIterator[Database]:
     """The door for one command."""
-    database = Database(address_of(settings), role, pepper_of(settings), most_connections=4)
+    database = Database(
+        address_of(settings),
+        role,
+        pepper_of(settings),
+        most_connections=4,
+        through_pooler=settings.database_pooled,
+    )
     await database.open()
     try:
         yield database
@@ -88,10 +101,24 @@ def explained() -> Iterator[None]:
         yield
     except Refused as refused:
         for bad in refused.errors:
-            err.print(f"  {bad.pointer or 'request'}: {bad.detail}")
-        fail(refused.sentence)
-    except (embedded.CannotStart, MigrationRefused) as error:
+            err.print(f"  {bad.pointer or 'request'}: {bad.detail}", markup=False)
+        fail("Nothing was done; correct what is named above and try again." if refused.errors else refused.sentence)
+    except (embedded.CannotStart, external.CannotPrepare, MigrationRefused, ClosedDoor) as error:
         fail(str(error))
+
+
+class ClosedDoor(Exception):
+    """The database does not answer, or does not let us in."""
+
+
+@contextlib.contextmanager
+def entering_database() -> Iterator[None]:
+    """Turn what a first connection may run into, into one sentence."""
+    try:
+        yield
+    except (*UNREACHABLE, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ClosedDoor(f"The database does not let us in: {said}") from error
 
 
 async def agencies_here(settings: Settings) -> list[asyncpg.Record]:
