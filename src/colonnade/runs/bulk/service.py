@@ -52,9 +52,9 @@ async def start(tx: Tx, caller: Caller, wish: Wish) -> BulkAction:
     outcomes = await _carry_out(tx, caller, action, bulk_id, await _chosen(tx, wish.selection))
     async with tx.widened() as whole:
         made = await store.add(whole, bulk_id, wish, Counts.of(outcomes), caller.actor_id, caller.request_id)
+        after = {"action": made.action, "workspaces": made.counts.total, "failed": made.counts.failed}
+        await audit.record(whole, caller, "bulk_actions.started", made.id, after=after)
     await store.add_items(tx, bulk_id, outcomes)
-    after = {"action": made.action, "workspaces": made.counts.total, "failed": made.counts.failed}
-    await audit.record(tx, caller, "bulk_actions.started", made.id, after=after)
     return made
 
 
@@ -173,10 +173,9 @@ async def cancel(tx: Tx, caller: Caller, bulk_id: str) -> BulkAction:
     asked = await invocations.cancel_bulk(tx, caller, action.id)
     async with tx.widened() as whole:
         requested = await store.request_cancel(whole, action.id)
-    if requested is None:
-        return await _asked_before(tx, caller, action.id)
-    await audit.record(tx, caller, "bulk_actions.cancelled", action.id, after={"asked": asked})
-    return requested
+        if requested is not None:
+            await audit.record(whole, caller, "bulk_actions.cancelled", action.id, after={"asked": asked})
+    return requested or await _asked_before(tx, caller, action.id)
 
 
 async def _asked_before(tx: Tx, caller: Caller, bulk_id: str) -> BulkAction:
