@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -27,12 +29,31 @@ def _constant(text: str) -> Any:
     raise _malformed(f"The body holds `{text}`, which JSON does not know.")
 
 
+class _Doubled(dict[str, Any]):
+    """An object in which a name stands twice: two readers of it might see two different requests."""
+
+    names: Sequence[str] = ()
+
+
 def parse(raw: bytes) -> Any:
     """The JSON value of a body, or a refusal that says why it is none."""
     if not raw.strip():
         return {}
+    doubled: list[_Doubled] = []
+
+    def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) == len(pairs):
+            return value
+        marked = _Doubled(value)
+        marked.names = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
+        doubled.append(marked)
+        return marked
+
     try:
-        value = json.loads(raw.decode("utf-8"), parse_float=_float, parse_constant=_constant)
+        value = json.loads(
+            raw.decode("utf-8"), parse_float=_float, parse_constant=_constant, object_pairs_hook=read_object
+        )
     except UnicodeDecodeError as error:
         raise _malformed(f"The body is not UTF-8: byte {error.start} cannot be read.") from error
     except json.JSONDecodeError as error:
@@ -41,13 +62,13 @@ def parse(raw: bytes) -> Any:
         raise _malformed("The body is nested too deeply.") from error
     except ValueError as error:
         raise _malformed("The body holds a number with too many digits.") from error
-    if b"\\u" in raw or raw.count(b"[") + raw.count(b"{") > DEEPEST:
+    if doubled or b"\\u" in raw or raw.count(b"[") + raw.count(b"{") > DEEPEST:
         _refuse_unstorable(value)
     return value
 
 
 def _refuse_unstorable(value: Any) -> None:
-    """NUL characters, lone surrogates and bottomless nesting are legal JSON, yet nothing can keep them."""
+    """NUL characters, lone surrogates, names that stand twice and bottomless nesting: legal JSON that nothing keeps."""
     errors: list[FieldError] = []
     waiting: list[tuple[str, Any, int]] = [("", value, 0)]
     while waiting:
@@ -60,6 +81,8 @@ def _refuse_unstorable(value: Any) -> None:
             waiting += [(f"{pointer}/{index}", item, depth + 1) for index, item in enumerate(here)]
         elif isinstance(here, dict):
             waiting += [(f"{pointer}/{_readable(name)}", item, depth + 1) for name, item in here.items()]
+            if isinstance(here, _Doubled):
+                errors += [FieldError(f"{pointer}/{_readable(name)}", "stands twice") for name in here.names]
             if not all(_is_storable(name) for name in here):
                 errors.append(FieldError(pointer, "has a name with a NUL character or half of a surrogate pair"))
     if errors:
