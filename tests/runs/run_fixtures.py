@@ -14,6 +14,7 @@ import pytest_asyncio
 from colonnade import credits
 from colonnade.ground.core.amounts import MilliCredits, from_decimal
 from colonnade.ground.core.callers import Caller
+from colonnade.ground.core.secrets import Secret
 from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database
 from colonnade.integrations import MasterKeys
@@ -21,11 +22,13 @@ from colonnade.runs import approvals, invocations
 from colonnade.runs.approvals import Approval, Ruling
 from colonnade.runs.invocations import Run, RunState, StartRequest
 from colonnade.runs.invocations.jobs import Limits
+from colonnade.runs.writing import ModelOptions
 from colonnade.tenancy import agencies
 from colonnade.tenancy.workspaces import Workspace
 from colonnade.worker import BackgroundProcess, WorkerProcessOptions
 from tests.conftest import PEPPER
 from tests.factories import Home, a_workspace, an_agency
+from tests.fakes.chat_server import ChatServer, chat_server
 
 PATIENCE_SECONDS = 40.0
 """How long a test waits for what must come; a bound against hanging, not a claim about speed."""
@@ -152,18 +155,43 @@ async def working(address: Address, folder: Path, **changes: Any) -> AsyncIterat
         await task
 
 
+EMPTY = "truncate run cascade"
+EMPTY_ENGINE = """
+select format('truncate %s', string_agg(format('absurd.%I', tablename), ', ')) from pg_tables
+where schemaname = 'absurd' and tablename ~ '^[trcew]_'
+"""
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def alone(owner: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """No run of an earlier test waits for a worker of this one. For the modules that import it."""
+    await owner.execute(EMPTY)
+    await owner.execute(await owner.fetchval(EMPTY_ENGINE))
+
+
 @pytest_asyncio.fixture
 async def bench(database: Database) -> Bench:
     """A fresh agency with a hundred credits, and a workspace that says little of itself."""
     return await a_bench(database, brand={"shortDescription": "Project management for engineers"})
 
 
-@pytest_asyncio.fixture
-async def quiet(owner: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Nothing of earlier tests waits for a worker."""
-    await owner.execute("set session_replication_role = default")
-
-
 def folder_of_tests() -> Path:
     """Where the test server lives, for processes that are started on their own."""
     return Path(os.environ["COLONNADE_TEST_FOLDER"])
+
+
+@pytest_asyncio.fixture
+async def provider() -> AsyncIterator[ChatServer]:
+    """A model's provider on loopback."""
+    async with chat_server() as server:
+        yield server
+
+
+def asking(provider: ChatServer, *, key: str | None = None) -> ModelOptions:
+    """The installation's models: this provider's, with its right key unless another is given."""
+    return ModelOptions(
+        default_model="openai:model-1",
+        openai_key=Secret(key or provider.key),
+        openai_base_url=provider.openai_url,
+        timeout_seconds=20,
+    )

@@ -23,9 +23,9 @@ from colonnade.runs.invocations import routes as invocations_routes
 from colonnade.tenancy import keys, workspaces
 from colonnade.tenancy.keys import Draft, KeyKeeper
 from tests.factories import a_workspace
-from tests.runs.run_fixtures import Bench, a_bench, bench, working
+from tests.runs.run_fixtures import Bench, a_bench, alone, bench, working
 
-__all__ = ["bench"]
+__all__ = ["alone", "bench"]
 
 Answer = dict[str, Any]
 ROUTERS = [approvals_routes.routes, invocations_routes.routes, decision_routes.routes]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from colonnade.ground.db.address import Address
 from colonnade.runs.invocations import RunState
-from tests.runs.run_fixtures import Bench, bench, working
+from tests.runs.run_fixtures import Bench, alone, bench, working
 
-__all__ = ["bench"]
+__all__ = ["alone", "bench"]
 
 
 async def test_a_run_writes_waits_for_its_approval_and_publishes(
