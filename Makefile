@@ -59,7 +59,7 @@ lint: .venv/.dev
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports 2>&1 | tail -n 4
+	@said=$$($(BIN)/lint-imports 2>&1) || { echo "$$said"; exit 1; }
 
 quick: .venv/.dev
 	@$(BIN)/pytest -n 2 -m "not journey and not fuzz and not browser"
