@@ -22,12 +22,17 @@ from colonnade.runs.engine.worker import Worker, WorkerOptions
 from colonnade.runs.invocations.jobs import Limits, Means, Rounds, RunExecution
 from colonnade.runs.writing import ModelOptions, Writers
 from colonnade.settings import Settings
+from colonnade.tenancy.audit.jobs import Reactions, announce
 
 _log = structlog.get_logger("colonnade.worker")
 
 _BEAT_SECONDS: Final = 5.0
 _CLEAN_SECONDS: Final = 600.0
 _BATCH: Final = 5000
+_ANNOUNCE_SECONDS: Final = 1.0
+
+REACTIONS: Final[Reactions] = {}
+"""What follows from which fact, by the name of the event. Nothing does yet: webhooks and mails will."""
 
 BEAT: Final = """
 insert into worker_heartbeat (worker_id, at, started_at) values ($1, now(), now())
@@ -135,6 +140,7 @@ class BackgroundProcess:
                 group.create_task(self._rounds.run(), name="make the rounds"),
                 group.create_task(self._beat(engine.worker_id), name="tell that it lives"),
                 group.create_task(self._keep_house(), name="keep the house"),
+                group.create_task(self._announce(engine.worker_id), name="announce what happened"),
             ]
             await stopping.wait()
             engine.stop()
@@ -161,6 +167,16 @@ class BackgroundProcess:
             except UNREACHABLE as error:
                 _log.warning("worker.beat_missed", error=type(error).__name__)
             await asyncio.sleep(_BEAT_SECONDS)
+
+    async def _announce(self, worker_id: str) -> None:
+        while True:
+            taken = 0
+            try:
+                taken = await announce(self.database, worker_id, REACTIONS)
+            except Exception as error:
+                _log.warning("worker.announcing_failed", error=type(error).__name__)
+            if not taken:
+                await asyncio.sleep(_ANNOUNCE_SECONDS)
 
     async def _leave(self, worker_id: str) -> None:
         try:
