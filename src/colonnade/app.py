@@ -64,6 +64,7 @@ class Server:
         self.keeper = KeyKeeper(self.database, direct=self._direct())
         self.activity = workspaces.Activity(self.database)
         self.house = House(self.database, workspaces.WorkspaceFinder(self.database).find)
+        self.reader = workspaces.WorkspaceReader(self.database)
         self.metrics = Metrics()
         self.log: BatchWriter[dict[str, Any]] = BatchWriter("request log", self._write_log)
 
@@ -81,6 +82,7 @@ class Server:
     async def close(self) -> None:
         """Write what is noted and disconnect."""
         await self.keeper.close()
+        await self.reader.close()
         await self.activity.close()
         await self.log.close()
         await self.database.close()
@@ -155,6 +157,7 @@ def create(settings: Settings, address: Address) -> ASGIApp:
 
     app = assemble(server.house, routers(), lifespan)
     _tell_slices(app, settings)
+    setattr(app.state, workspaces_routes.READER, server.reader)
     docs.mount(app, docs.DocsOptions(version("colonnade"), settings.public_url, lambda: document(app)))
     probes = {
         "database": server.database_answers,

@@ -44,14 +44,14 @@ def test_a_gate_follows_the_workspace_then_the_agency_then_the_default_and_a_loc
     if above:
         settings["defaultApprovalPolicy"] = {"publish": above}
 
-    found = effective(an_agency_with(settings), {"approvalPolicy": {"publish": own}} if own else {})
+    found = effective(an_agency_with(settings).settings, {"approvalPolicy": {"publish": own}} if own else {})
 
     assert found.values["approvalPolicy"]["publish"] == value
     assert found.sources["approvalPolicy.publish"] == {"source": source, "locked": locked}
 
 
 def test_nothing_said_means_that_what_the_world_sees_waits_for_a_person() -> None:
-    found = effective(an_agency_with({}), {})
+    found = effective(an_agency_with({}).settings, {})
 
     assert found.values == {
         "primaryLocation": None,
@@ -73,7 +73,7 @@ def test_nothing_said_means_that_what_the_world_sees_waits_for_a_person() -> Non
 def test_a_lock_on_the_whole_policy_locks_every_gate() -> None:
     agency = an_agency_with({"lockedSettings": ["approvalPolicy"]})
 
-    found = effective(agency, {"approvalPolicy": dict.fromkeys(GATES, "auto")})
+    found = effective(agency.settings, {"approvalPolicy": dict.fromkeys(GATES, "auto")})
 
     assert all(found.sources[f"approvalPolicy.{gate}"]["locked"] for gate in GATES)
     assert found.values["approvalPolicy"]["publish"] == "require_approval"
@@ -89,7 +89,7 @@ def test_every_value_is_the_one_that_its_source_names(
 ) -> None:
     agency = an_agency_with({"defaultApprovalPolicy": above, "lockedSettings": locks})
 
-    found = effective(agency, {"approvalPolicy": own})
+    found = effective(agency.settings, {"approvalPolicy": own})
 
     for gate in GATES:
         told = found.sources[f"approvalPolicy.{gate}"]

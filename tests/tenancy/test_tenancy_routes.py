@@ -23,7 +23,8 @@ ROUTERS = [agency_routes.routes, workspace_routes.routes, audit_routes.routes]
 @pytest_asyncio.fixture
 async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
     """The real layers around the tenancy's own routes."""
-    async with served(database, ROUTERS) as client:
+    state = {workspace_routes.READER: workspaces.WorkspaceReader(database)}
+    async with served(database, ROUTERS, state) as client:
         yield client
 
 

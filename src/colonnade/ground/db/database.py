@@ -117,7 +117,7 @@ class Tx:
         whole = Tx(self._connection, Reach(self.agency_id), self.pepper)
         await self._connection.execute("set local app.workspace_ids = '*'")
         yield whole  # when this raises the transaction is lost, and its settings with it
-        await self._connection.execute(f"set local app.workspace_ids = '{_workspaces(self.reach)}'")
+        await self._connection.execute(f"set local app.workspace_ids = '{scope_of(self.reach)}'")
 
 
 BeforeCommit = Callable[[Tx], Awaitable[None]]
@@ -129,7 +129,8 @@ def _agency(reach: Reach) -> str:
     return reach.agency_id
 
 
-def _workspaces(reach: Reach) -> str:
+def scope_of(reach: Reach) -> str:
+    """The workspaces of a reach as the setting `app.workspace_ids` has them: `*` for all, else their ids."""
     if reach.workspace_ids is None:
         return "*"
     if not all(_SCOPE_ID.fullmatch(identity) for identity in reach.workspace_ids):
@@ -190,7 +191,7 @@ class Database:
     ) -> AsyncIterator[Tx]:
         """Begin within this reach, commit at the end of the block, undo everything when it raises."""
         begin = "begin read only" if read_only else "begin"
-        scope = f"{begin}; set local app.agency_id = '{_agency(reach)}'; set local app.workspace_ids = '{_workspaces(reach)}'"
+        scope = f"{begin}; set local app.agency_id = '{_agency(reach)}'; set local app.workspace_ids = '{scope_of(reach)}'"
         async with self.pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
             ended = False
             try:
@@ -208,7 +209,7 @@ class Database:
     async def adopt(self, connection: Connection, reach: Reach) -> Tx:
         """Scope a transaction that is already open, so that ours and the engine's rows commit together."""
         await connection.execute(
-            f"set local app.agency_id = '{_agency(reach)}'; set local app.workspace_ids = '{_workspaces(reach)}'"
+            f"set local app.agency_id = '{_agency(reach)}'; set local app.workspace_ids = '{scope_of(reach)}'"
         )
         return Tx(connection, reach, self.pepper)
 

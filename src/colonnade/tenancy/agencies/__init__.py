@@ -14,6 +14,7 @@ from colonnade.tenancy.agencies.model import (
     URL,
     Agency,
     approval_default,
+    is_locked,
     timezone,
 )
 from colonnade.tenancy.agencies.service import (
@@ -42,6 +43,7 @@ __all__ = [
     "entering",
     "get",
     "in_force",
+    "is_locked",
     "timezone",
     "update",
     "update_settings",

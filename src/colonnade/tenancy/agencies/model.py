@@ -53,18 +53,23 @@ class Agency:
         return "live" if self.live_agency_id is None else "test"
 
     def is_locked(self, path: str) -> bool:
-        """Whether workspaces may not set this; a lock on a whole object locks each part of it."""
-        locked = self.settings.get("lockedSettings", ())
-        return path in locked or path.partition(".")[0] in locked
+        """Whether workspaces may not set this."""
+        return is_locked(self.settings, path)
 
     def admits(self, address: str | None) -> bool:
         """Whether the agency's allowlist lets calls from this address through; no list lets all through."""
         return admits(self.settings.get("ipAllowlist", ()), address)
 
 
-def approval_default(agency: Agency, gate: str) -> tuple[str, str]:
-    """What the agency says of a gate, and whether that is its own word or the installation's default."""
-    own = agency.settings.get("defaultApprovalPolicy", {}).get(gate)
+def is_locked(settings: Mapping[str, Any], path: str) -> bool:
+    """Whether an agency with these settings keeps this to itself; a lock on a whole object locks each part of it."""
+    locked = settings.get("lockedSettings", ())
+    return path in locked or path.partition(".")[0] in locked
+
+
+def approval_default(settings: Mapping[str, Any], gate: str) -> tuple[str, str]:
+    """What the agency's settings say of a gate, and whether that is its own word or the installation's default."""
+    own = settings.get("defaultApprovalPolicy", {}).get(gate)
     return (own, "agency") if own else (APPROVAL_DEFAULTS[gate], "default")
 
 

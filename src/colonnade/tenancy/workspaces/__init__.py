@@ -26,6 +26,7 @@ from colonnade.tenancy.workspaces.model import (
     WorkspacePage,
 )
 from colonnade.tenancy.workspaces.pages import page
+from colonnade.tenancy.workspaces.reader import WorkspaceReader, WorkspaceView
 from colonnade.tenancy.workspaces.service import (
     archive,
     create,
@@ -51,6 +52,8 @@ __all__ = [
     "Workspace",
     "WorkspaceFinder",
     "WorkspacePage",
+    "WorkspaceReader",
+    "WorkspaceView",
     "all_active",
     "archive",
     "brand",

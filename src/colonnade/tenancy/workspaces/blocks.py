@@ -34,7 +34,7 @@ async def in_force(tx: Tx, ids: Sequence[str]) -> dict[str, EffectiveSettings]:
 async def in_force_for(tx: Tx, known: Sequence[Workspace]) -> dict[str, EffectiveSettings]:
     """The same for workspaces that have been read already."""
     agency = await agencies.in_force(tx)
-    return {workspace.id: rules.effective(agency, workspace.settings) for workspace in known}
+    return {workspace.id: rules.effective(agency.settings, workspace.settings) for workspace in known}
 
 
 async def brand(tx: Tx, workspace_id: str) -> Mapping[str, Any]:

@@ -8,11 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from colonnade.ground.core.ids import is_id
+from colonnade.ground.core.instants import format_optional
 from colonnade.ground.core.refusals import BadField, NotFound
 from colonnade.ground.db.database import Tx
 from colonnade.ground.web import Call, PageOf, Place, Who, access, call_of, entity_tag, router
 from colonnade.tenancy import workspaces
 from colonnade.tenancy.workspaces.model import Paging, StoredKeys, Workspace
+from colonnade.tenancy.workspaces.reader import WorkspaceReader, WorkspaceView
 from colonnade.tenancy.workspaces.shapes import (
     ChangeWorkspace,
     CreateWorkspace,
@@ -29,6 +31,9 @@ Block = Callable[[Tx, Sequence[str]], Awaitable[Mapping[str, Any]]]
 INCLUDES: Final = "workspace_includes"
 """The name under which the application's state may hold further blocks: name -> `Block`."""
 
+READER: Final = "workspace_reader"
+"""The name under which the application's state may hold the process's reader of single workspaces."""
+
 STORED_KEYS: Final = "stored_keys"
 """The name under which the application's state may hold what knows the own provider keys."""
 
@@ -41,6 +46,14 @@ OWN: Final[Mapping[str, Block]] = {
 }
 _ALWAYS: Final = ("settings", "brand", "lastActiveAt")
 """What a single workspace is always shown with."""
+
+_OF_A_VIEW: Final[Mapping[str, Callable[[WorkspaceView], Any]]] = {
+    "settings": lambda view: view.in_force.values,
+    "settingSources": lambda view: view.in_force.sources,
+    "brand": lambda view: view.workspace.brand,
+    "lastActiveAt": lambda view: format_optional(view.last_active_at),
+}
+"""The blocks that the shared reader brings along."""
 
 routes = router("Workspaces")
 
@@ -136,7 +149,12 @@ async def read_workspace(request: Request, workspace_id: str, query: Annotated[R
     By its id, or by `ext:` and your own id for it. Settings are the effective ones.
     """
     call = call_of(request)
-    names = _wanted(call, query.include)
+    names = list(dict.fromkeys([*_ALWAYS, *_wanted(call, query.include)]))
+    reader: WorkspaceReader | None = getattr(request.app.state, READER, None)
+    if reader is not None and is_id("ws", workspace_id) and _OF_A_VIEW.keys() >= set(names):
+        view = await reader.read(call.caller, workspace_id)
+        shown = WorkspaceShown.of(view.workspace, {name: _OF_A_VIEW[name](view) for name in names})
+        return call.answer(200, shown, headers=entity_tag(view.workspace.version))
     async with call.reading() as tx:
         workspace = await workspaces.get(tx, call.caller, await _named(call, tx, workspace_id))
         shown = await _one(call, tx, workspace, names)

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from colonnade.ground.core.callers import Caller, CallerKind
 from colonnade.ground.core.refusals import Refused
-from colonnade.tenancy.agencies import GATES, Agency, approval_default
+from colonnade.tenancy.agencies import GATES, Agency, approval_default, is_locked
 from colonnade.tenancy.workspaces.model import EffectiveSettings
 
 _GOVERNED: Final = ("approvalPolicy", "creditPool", "borrowLimit")
@@ -17,20 +17,20 @@ _DEFAULTS: Final[Mapping[str, Any]] = {"creditPool": "agency"}
 _PUBLISHING_DEFAULT: Final = {"kind": "folder"}
 
 
-def effective(agency: Agency, own: Mapping[str, Any]) -> EffectiveSettings:
-    """What holds: a workspace's own value unless the agency has locked it, else the agency's, else the default."""
+def effective(agency: Mapping[str, Any], own: Mapping[str, Any]) -> EffectiveSettings:
+    """What holds, of the settings of both: the workspace's unless it is locked, else the agency's, else the default."""
     values: dict[str, Any] = {}
     sources: dict[str, dict[str, Any]] = {}
 
     def settle(path: str, mine: Any, above: Any, default: Any) -> Any:
-        locked = agency.is_locked(path)
+        locked = is_locked(agency, path)
         found = [("workspace", None if locked else mine), ("agency", above), ("default", default)]
         source, value = next((pair for pair in found if pair[1] is not None), ("default", None))
         sources[path] = {"source": source, "locked": locked}
         return value
 
     for name in _PLAIN:
-        above = agency.settings.get(name) if name in _INHERITED else None
+        above = agency.get(name) if name in _INHERITED else None
         values[name] = settle(name, own.get(name), above, _DEFAULTS.get(name))
     policy = own.get("approvalPolicy", {})
     values["approvalPolicy"] = {}
