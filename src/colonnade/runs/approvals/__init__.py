@@ -3,7 +3,7 @@
 A decision is a row; workers tell the run. Only the version that was approved may be acted on.
 """
 
-from colonnade.runs.approvals.model import Approval, ApprovalFilter, ApprovalStatus, Comment, Ruling
+from colonnade.runs.approvals.model import Approval, ApprovalFilter, ApprovalStatus, Comment, Question, Ruling
 from colonnade.runs.approvals.service import (
     cancel_pending,
     comment,
@@ -23,6 +23,7 @@ __all__ = [
     "ApprovalFilter",
     "ApprovalStatus",
     "Comment",
+    "Question",
     "Ruling",
     "cancel_pending",
     "comment",

@@ -15,6 +15,20 @@ CheckEdits = Callable[[Mapping[str, Any], Any], list[FieldError]]
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What a step of a run asks at a gate, and until when an answer may come."""
+
+    skill: str
+    gate: str
+    step: str
+    preview: Mapping[str, Any]
+    reason: str
+    started_by: str
+    """Who started the run."""
+    timeout_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Approval:
     """One question of a run at a gate. `approved` is the very version that may be acted on, and set by a yes alone."""
 

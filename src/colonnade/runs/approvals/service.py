@@ -13,6 +13,7 @@ from colonnade.runs.approvals.model import (
     Approval,
     ApprovalFilter,
     Comment,
+    Question,
     Ruling,
     is_own_run,
     may_decide_own,
@@ -24,16 +25,13 @@ _WAKE_WORKERS: Final = "select pg_notify('colonnade_runs', '')"
 _MOST_COUNTED: Final = 1000
 
 
-async def raise_(tx: Tx, caller: Caller, *, run_id: str, question: Mapping[str, Any]) -> Approval:
-    """Ask. A step of a run asks once: asked again, it gets the approval that is there, whatever became of it.
-
-    `question` holds skill, gate, step, preview, reason, started_by and timeout_at.
-    """
+async def raise_(tx: Tx, caller: Caller, *, run_id: str, question: Question) -> Approval:
+    """Ask. A step of a run asks once: asked again, it gets the approval that is there, whatever became of it."""
     agency = await agencies.in_force(tx)
-    routed = routes_of(agency.settings.get("approvalRules", {}), question["gate"])
-    approval = await store.add(tx, caller.the_workspace(), run_id, {**question, "routed_to": routed})
+    routed = routes_of(agency.settings.get("approvalRules", {}), question.gate)
+    approval = await store.add(tx, caller.the_workspace(), run_id, question, routed)
     if approval is None:
-        return await store.of_step(tx, run_id, question["step"])
+        return await store.of_step(tx, run_id, question.step)
     after = {"invocationId": run_id, "gate": approval.gate, "step": approval.step}
     await audit.record(tx, caller, "approvals.raised", approval.id, workspace_id=approval.workspace_id, after=after)
     return approval

@@ -6,12 +6,15 @@ from typing import Any, Final
 
 from colonnade.ground.core.ids import new_id
 from colonnade.ground.db.database import Record, Tx
-from colonnade.runs.approvals.model import Approval, ApprovalFilter, Comment
+from colonnade.runs.approvals.model import Approval, ApprovalFilter, Comment, Question
 
 _COLUMNS: Final = (
     "id, workspace_id, run_id, skill, gate, step, preview, reason, routed_to, status, edits, approved, decided_by, "
     "decided_at, decision_reason, rerun, started_by, raised_at, timeout_at, delivered_at, updated_at, version"
 )
+
+
+_WITHIN: Final = "agency_id = $1 and ($2::text[] is null or workspace_id = any ($2::text[]))"
 
 
 def _approval(row: Record) -> Approval:
@@ -32,7 +35,7 @@ returning {_COLUMNS}
 """
 
 
-async def add(tx: Tx, workspace_id: str, run_id: str, question: Mapping[str, Any]) -> Approval | None:
+async def add(tx: Tx, workspace_id: str, run_id: str, question: Question, routed_to: Sequence[str]) -> Approval | None:
     """The new approval; none when this step of the run has asked before."""
     row = await tx.fetchrow(
         _ADD,
@@ -40,29 +43,28 @@ async def add(tx: Tx, workspace_id: str, run_id: str, question: Mapping[str, Any
         new_id("appr"),
         workspace_id,
         run_id,
-        question["skill"],
-        question["gate"],
-        question["step"],
-        question["preview"],
-        question["reason"],
-        question["routed_to"],
-        question["started_by"],
-        question["timeout_at"],
+        question.skill,
+        question.gate,
+        question.step,
+        dict(question.preview),
+        question.reason,
+        list(routed_to),
+        question.started_by,
+        question.timeout_at,
     )
     return None if row is None else _approval(row)
 
 
-_OF_STEP: Final = f"select {_COLUMNS} from approval where agency_id = $1 and run_id = $2 and step = $3"
+_OF_STEP: Final = f"select {_COLUMNS} from approval where {_WITHIN} and run_id = $3 and step = $4"
 
 
 async def of_step(tx: Tx, run_id: str, step: str) -> Approval:
     """The approval that this step of the run has asked for."""
-    return _approval(await tx.fetchone(_OF_STEP, tx.agency_id, run_id, step))
+    return _approval(await tx.fetchone(_OF_STEP, tx.agency_id, _workspaces(tx), run_id, step))
 
 
 _FIND: Final = f"""
-select {_COLUMNS} from approval
-where agency_id = $1 and ($2::text[] is null or workspace_id = any ($2)) and id = $3
+select {_COLUMNS} from approval where {_WITHIN} and id = $3
 """
 
 
@@ -73,10 +75,8 @@ async def find(tx: Tx, approval_id: str, *, locked: bool = False) -> Approval | 
     return None if row is None else _approval(row)
 
 
-_PENDING_OF: Final = """
-select id from approval
-where agency_id = $1 and ($2::text[] is null or workspace_id = any ($2)) and run_id = $3 and status = 'PENDING'
-order by id limit 1
+_PENDING_OF: Final = f"""
+select id from approval where {_WITHIN} and run_id = $3 and status = 'PENDING' order by id limit 1
 """
 
 
@@ -88,9 +88,9 @@ async def pending_of(tx: Tx, run_id: str) -> str | None:
 
 _DECIDE: Final = f"""
 update approval
-set status = $3, approved = $4, edits = $5, decided_by = $6, decided_at = now(), decision_reason = $7, rerun = $8,
-    delivered_at = case when $9 then now() end, updated_at = now(), version = version + 1
-where agency_id = $1 and id = $2 and status = 'PENDING'
+set status = $4, approved = $5, edits = $6, decided_by = $7, decided_at = now(), decision_reason = $8, rerun = $9,
+    delivered_at = case when $10 then now() end, updated_at = now(), version = version + 1
+where {_WITHIN} and id = $3 and status = 'PENDING'
 returning {_COLUMNS}
 """
 
@@ -102,6 +102,7 @@ async def settle(
     row = await tx.fetchrow(
         _DECIDE,
         tx.agency_id,
+        _workspaces(tx),
         approval_id,
         status,
         said.get("approved"),
@@ -114,28 +115,28 @@ async def settle(
     return None if row is None else _approval(row)
 
 
-_PENDING_IDS: Final = "select id from approval where agency_id = $1 and run_id = $2 and status = 'PENDING' order by id"
+_PENDING_IDS: Final = f"select id from approval where {_WITHIN} and run_id = $3 and status = 'PENDING' order by id"
 
 
 async def pending_ids(tx: Tx, run_id: str) -> Sequence[str]:
     """All that a run still asks."""
-    return [row["id"] for row in await tx.fetch(_PENDING_IDS, tx.agency_id, run_id)]
+    return [row["id"] for row in await tx.fetch(_PENDING_IDS, tx.agency_id, _workspaces(tx), run_id)]
 
 
-_DELIVERED: Final = """
+_DELIVERED: Final = f"""
 update approval set delivered_at = now()
-where agency_id = $1 and id = $2 and decided_at is not null and delivered_at is null
+where {_WITHIN} and id = $3 and decided_at is not null and delivered_at is null
 """
 
 
 async def mark_delivered(tx: Tx, approval_id: str) -> bool:
     """Whether this call is the one that marked it."""
-    return await tx.execute(_DELIVERED, tx.agency_id, approval_id) == 1
+    return await tx.execute(_DELIVERED, tx.agency_id, _workspaces(tx), approval_id) == 1
 
 
 _PAGE: Final = f"""
 select {_COLUMNS} from approval a
-where agency_id = $1 and ($2::text[] is null or workspace_id = any ($2))
+where {_WITHIN}
   and (cardinality($3::text[]) = 0 or status = any ($3))
   and ($4::text is null or skill = $4)
   and ($5::text is null or $5 = any (routed_to))
@@ -184,12 +185,14 @@ async def add_comment(tx: Tx, approval: Approval, author: str, text: str) -> Com
     return Comment(identity, author, text, at)
 
 
-_COMMENTS: Final = """
-select id, author, text, created_at as at from approval_comment
-where agency_id = $1 and approval_id = $2 order by id limit 200
+_COMMENTS: Final = f"""
+select * from (
+    select id, author, text, created_at as at from approval_comment where {_WITHIN} and approval_id = $3
+    order by id desc limit 200) as latest
+order by id
 """
 
 
 async def comments(tx: Tx, approval_id: str) -> Sequence[Comment]:
-    """What was said, the oldest first."""
-    return [Comment(**dict(row)) for row in await tx.fetch(_COMMENTS, tx.agency_id, approval_id)]
+    """What was said last, the oldest first."""
+    return [Comment(**dict(row)) for row in await tx.fetch(_COMMENTS, tx.agency_id, _workspaces(tx), approval_id)]

@@ -37,15 +37,15 @@ async def ask(tx: Tx, caller: Caller, run: Run, question: Question) -> str:
         tx,
         caller,
         run_id=run.id,
-        question={
-            "skill": run.skill,
-            "gate": question.gate,
-            "step": question.step,
-            "preview": question.preview,
-            "reason": question.reason,
-            "started_by": run.started_by,
-            "timeout_at": timeout_at,
-        },
+        question=approvals.Question(
+            skill=run.skill,
+            gate=question.gate,
+            step=question.step,
+            preview=question.preview,
+            reason=question.reason,
+            started_by=run.started_by,
+            timeout_at=timeout_at,
+        ),
     )
     if await moves.move(tx, run, RunState.WAITING_APPROVAL) is None:
         await _require_waiting(tx, run)
