@@ -36,6 +36,8 @@ async def dump(data: Path, target: Path) -> tuple[dict[str, int], int]:
             # This transaction waits for as long as the dump takes.
             await connection.execute("set local idle_in_transaction_session_timeout = 0")
             snapshot = await connection.fetchval("select pg_export_snapshot()")
+            if not await connection.fetchval("select to_regclass('public.migration') is not null"):
+                raise ToolFailed("There is nothing in this database yet; start it with: colonnade up")
             rows = await count_rows(connection)
             newest: int = await connection.fetchval("select max(number) from migration")
             words = ["--format=custom", "--no-password", f"--snapshot={snapshot}", f"--file={target}"]

@@ -61,6 +61,8 @@ async def bring_up_to_date(settings: Settings, *, adopt_roles: bool = False) -> 
         connection = await asyncpg.connect(**address.arguments(owner_of(settings)))
     try:
         return await migrate(connection, STEPS)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise ClosedDoor(f"The owner of the database lacks a right that migrations need: {error}.") from error
     finally:
         await connection.close()
 
