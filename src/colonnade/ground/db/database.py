@@ -138,6 +138,10 @@ def scope_of(reach: Reach) -> str:
     return ",".join(reach.workspace_ids)
 
 
+def _scoped(reach: Reach) -> str:
+    return f"set local app.agency_id = '{_agency(reach)}'; set local app.workspace_ids = '{scope_of(reach)}'"
+
+
 async def _no_reset(_connection: Connection) -> None:
     """Every setting of ours is local to a transaction, so a released connection needs no cleaning trip."""
 
@@ -190,8 +194,7 @@ class Database:
         self, reach: Reach, *, read_only: bool = False, before_commit: BeforeCommit | None = None
     ) -> AsyncIterator[Tx]:
         """Begin within this reach, commit at the end of the block, undo everything when it raises."""
-        begin = "begin read only" if read_only else "begin"
-        scope = f"{begin}; set local app.agency_id = '{_agency(reach)}'; set local app.workspace_ids = '{scope_of(reach)}'"
+        scope = f"begin{' read only' if read_only else ''}; {_scoped(reach)}"
         async with self.pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
             ended = False
             try:
@@ -208,9 +211,7 @@ class Database:
 
     async def adopt(self, connection: Connection, reach: Reach) -> Tx:
         """Scope a transaction that is already open, so that ours and the engine's rows commit together."""
-        await connection.execute(
-            f"set local app.agency_id = '{_agency(reach)}'; set local app.workspace_ids = '{scope_of(reach)}'"
-        )
+        await connection.execute(_scoped(reach))
         return Tx(connection, reach, self.pepper)
 
     async def lookup(self, sql: str, *arguments: Any) -> list[Record]:
