@@ -40,7 +40,12 @@ def pytest_configure(config: pytest.Config) -> None:
     cluster = embedded.start(folder, settings=_UNSAFE_BUT_QUICK)
     asyncio.run(_make_template(cluster.address))
     os.environ[_FOLDER] = str(folder)
-    config.add_cleanup(lambda: (cluster.stop(), shutil.rmtree(folder, ignore_errors=True)))
+
+    def clean_up() -> None:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    config.add_cleanup(clean_up)
 
 
 @pytest.fixture(scope="session")

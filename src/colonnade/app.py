@@ -28,7 +28,6 @@ from colonnade.integrations import routes as integrations_routes
 from colonnade.runs import bulk, invocations
 from colonnade.runs.approvals import routes as approvals_routes
 from colonnade.runs.bulk import routes as bulk_routes
-from colonnade.runs.invocations import decision_routes
 from colonnade.runs.invocations import routes as invocations_routes
 from colonnade.settings import Settings, master_key_of, pepper_of
 from colonnade.tenancy import workspaces
@@ -140,7 +139,6 @@ def routers() -> list[APIRouter]:
         content_routes.routes,
         approvals_routes.routes,
         invocations_routes.routes,
-        decision_routes.routes,
     ]
 
 
@@ -175,6 +173,7 @@ def _tell_slices(app: FastAPI, settings: Settings) -> None:
     setattr(app.state, workspaces_routes.INCLUDES, includes)
     setattr(app.state, workspaces_routes.STORED_KEYS, integrations.stored_keys)
     setattr(app.state, integrations_routes.STATE, integrations.MasterKeys.single(master_key_of(settings)))
+    setattr(app.state, approvals_routes.ENSURE_RUN, invocations.ensure_in_reach)
     setattr(app.state, credits_routes.GRANTS_BY_OPERATOR, settings.grants == "operator")
 
 

@@ -18,7 +18,7 @@ from colonnade.ground.web.applications import assemble
 from colonnade.ground.web.doorway import Doorway
 from colonnade.ground.web.envelope import Envelope, EnvelopeOptions
 from colonnade.runs.approvals import routes as approvals_routes
-from colonnade.runs.invocations import RunState, decision_routes
+from colonnade.runs.invocations import RunState, ensure_in_reach
 from colonnade.runs.invocations import routes as invocations_routes
 from colonnade.tenancy import keys, workspaces
 from colonnade.tenancy.keys import Draft, KeyKeeper
@@ -28,7 +28,7 @@ from tests.runs.run_fixtures import Bench, a_bench, alone, bench, working
 __all__ = ["alone", "bench"]
 
 Answer = dict[str, Any]
-ROUTERS = [approvals_routes.routes, invocations_routes.routes, decision_routes.routes]
+ROUTERS = [approvals_routes.routes, invocations_routes.routes]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Client:
 
     async def waiting(self, invocation_id: str) -> Answer:
         """The invocation once it waits for its approval."""
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(100):
             while True:
                 shown: Answer = (await self.get(f"/v1/agent/invocations/{invocation_id}")).json()
                 if shown["status"] == "WAITING_APPROVAL":
@@ -66,6 +66,7 @@ async def http(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
     keeper = KeyKeeper(database)
     await keeper.start()
     app = assemble(House(database, find), ROUTERS)
+    setattr(app.state, approvals_routes.ENSURE_RUN, ensure_in_reach)
     served = Envelope(Doorway(app, keeper), EnvelopeOptions(), lambda _visit: None)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=served), base_url="http://house.test") as client:
         yield client

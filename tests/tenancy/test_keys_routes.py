@@ -93,7 +93,9 @@ async def test_a_replay_of_the_making_does_not_show_the_text_again(
     assert first.json()["key"] not in again.text
 
 
-async def test_every_bad_field_of_a_new_key_is_named_at_once(client: httpx2.AsyncClient, master: dict[str, str]) -> None:
+async def test_every_bad_field_of_a_new_key_is_named_at_once(
+    client: httpx2.AsyncClient, master: dict[str, str]
+) -> None:
     bad = {"name": " ", "scopes": ["nope"], "ipAllowlist": ["x"], "rateLimit": {"requests": 0}, "workspaces": ["ws_x"]}
 
     answer = await client.post("/v1/api-keys", json=bad, headers=master)

@@ -1,7 +1,7 @@
 """How HTTP says approvals: the inbox, one of them, and the words yes, no and by the way."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query
 from pydantic import BeforeValidator, Field
@@ -14,6 +14,12 @@ from colonnade.runs import approvals
 from colonnade.runs.approvals.model import Approval, ApprovalFilter, ApprovalStatus, Comment, Ruling
 
 routes = router("Approvals")
+
+EnsureRun = Callable[[Tx, str], Awaitable[None]]
+"""Refuses a run that is not there or out of reach."""
+
+ENSURE_RUN: Final = "ensure_run"
+"""The name under which the application's state holds it: runs lie above approvals."""
 
 Reason = Annotated[str, Field(min_length=1, max_length=2000)]
 AnyCase = Annotated[ApprovalStatus, BeforeValidator(lambda text: text.upper() if isinstance(text, str) else text)]
@@ -184,7 +190,7 @@ async def approve(request: Request, approval_id: str, body: Approve) -> Response
     """
     call = call_of(request)
     async with call.writing() as tx:
-        return await decided(call, tx, approval_id, Ruling(approve=True, edits=body.edits, reason=body.reason))
+        return await _decided(call, tx, approval_id, Ruling(approve=True, edits=body.edits, reason=body.reason))
 
 
 @routes.post("/v1/agent/approvals/{approval_id}/reject", response_model=ApprovalShown)
@@ -196,7 +202,7 @@ async def reject(request: Request, approval_id: str, body: Reject) -> Response:
     """
     call = call_of(request)
     async with call.writing() as tx:
-        return await decided(call, tx, approval_id, Ruling(approve=False, reason=body.reason))
+        return await _decided(call, tx, approval_id, Ruling(approve=False, reason=body.reason))
 
 
 @routes.post("/v1/agent/approvals/{approval_id}/comment", response_model=ApprovalShown)
@@ -210,7 +216,34 @@ async def comment(request: Request, approval_id: str, body: Say) -> Response:
         return call.answer(200, ApprovalShown.of(approval, said))
 
 
-async def decided(call: Call, tx: Tx, approval_id: str, ruling: Ruling) -> Response:
+@routes.post("/v1/agent/invocations/{invocation_id}/approve", response_model=ApprovalShown)
+@access(Who.ANY_KEY, "approvals:decide", place=Place.ROW)
+async def approve_invocation(request: Request, invocation_id: str, body: Approve) -> Response:
+    """Approve what an invocation waits for."""
+    call = call_of(request)
+    async with call.writing() as tx:
+        await _ensure_run(call)(tx, invocation_id)
+        waiting = await approvals.pending_of(tx, call.caller, invocation_id)
+        return await _decided(call, tx, waiting, Ruling(approve=True, edits=body.edits, reason=body.reason))
+
+
+@routes.post("/v1/agent/invocations/{invocation_id}/reject", response_model=ApprovalShown)
+@access(Who.ANY_KEY, "approvals:decide", place=Place.ROW)
+async def reject_invocation(request: Request, invocation_id: str, body: Reject) -> Response:
+    """Reject what an invocation waits for."""
+    call = call_of(request)
+    async with call.writing() as tx:
+        await _ensure_run(call)(tx, invocation_id)
+        waiting = await approvals.pending_of(tx, call.caller, invocation_id)
+        return await _decided(call, tx, waiting, Ruling(approve=False, reason=body.reason))
+
+
+def _ensure_run(call: Call) -> EnsureRun:
+    ensure: EnsureRun = getattr(call.request.app.state, ENSURE_RUN)
+    return ensure
+
+
+async def _decided(call: Call, tx: Tx, approval_id: str, ruling: Ruling) -> Response:
     """The answer to a decision."""
     approval = await approvals.decide(tx, call.caller, approval_id, ruling)
     return call.answer(200, ApprovalShown.of(approval), headers=entity_tag(approval.version))
