@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from colonnade import app, worker
 from colonnade.ground.db.processes import die_with_parent
+from colonnade.ground.web.line import BoundedLine
 from colonnade.installation import address_of
 from colonnade.settings import Settings, master_key_of, pepper_of
 
@@ -65,14 +66,14 @@ def configured(application: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
+        http=BoundedLine,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=True,
         proxy_headers=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
-        h11_max_incomplete_event_size=64 * 1024,
     )
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from colonnade.ground.core.refusals import NotFound, Refused
 from colonnade.ground.web.operations import House
@@ -30,19 +31,33 @@ async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == 405:
-        allowed = dict(error.headers or {})
-        sentence = f"`{path}` does not take {request.method}; it takes {allowed.get('Allow', 'other methods')}."
-        return answer_refused(Refused("request.method_not_allowed", sentence, headers=allowed), request.scope)
+        allowed = ", ".join(_methods_at(request)) or (error.headers or {}).get("Allow", "")
+        sentence = f"`{shown_path(path)}` does not take {request.method}; it takes {allowed}."
+        refused = Refused("request.method_not_allowed", sentence, headers={"Allow": allowed})
+        return answer_refused(refused, request.scope)
     if error.status_code == 404:
         return answer_refused(_UnknownRoute(request.method, path), request.scope)
     return answer_refused(Refused("request.malformed", "The request cannot be read."), request.scope)
 
 
+def _methods_at(request: Request) -> list[str]:
+    """What all routes of this path together take; the framework names those of the first one alone."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
+
+
+def shown_path(path: str) -> str:
+    """A path as a sentence may repeat it."""
+    return path.encode("utf-8", "replace").decode().replace("\0", "?")[:200]
+
+
 class _UnknownRoute(NotFound):
     def __init__(self, method: str, path: str) -> None:
         super().__init__("route")
-        shown = path.encode("utf-8", "replace").decode()[:200]
-        self.sentence = f"There is no route {method} {shown}; /docs shows all of them."
+        self.sentence = f"There is no route {method} {shown_path(path)}; /docs shows all of them."
 
 
 def summary_of(endpoint: Any) -> tuple[str, str]:

@@ -1,5 +1,7 @@
 """The outermost layer: request id, size of the body, headers of every answer, the last resort, the log line."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +18,13 @@ from colonnade.ground.web.visits import Visit
 _log = structlog.get_logger("colonnade.requests")
 
 MOST_BYTES: Final = 1024 * 1024
+MOST_HEAD_BYTES: Final = 64 * 1024
+BODY_SECONDS: Final = 30.0
+"""A body of which nothing arrives for so long is given up."""
+
+_DRAINED_BYTES: Final = 16 * MOST_BYTES
+_DRAINED_SECONDS: Final = 2.0
+"""How much of a body that nobody reads is still taken in: a line that is closed on it would lose the answer."""
 
 ONCE: Final = frozenset(
     {
@@ -69,17 +78,18 @@ class Envelope:
             return
         visit = Visit(_request_id(scope), self._address(scope), scope["method"], scope["path"])
         visit.put_on(scope)
-        answering = _Answering(send, visit)
+        most = self._options.most_bytes(scope["path"])
+        body = _Body(receive, most, has_ended=not _announces_body(scope))
+        answering = _Answering(send, visit, body)
         try:
-            _refuse_repeated_headers(scope)
-            most = self._options.most_bytes(scope["path"])
+            _refuse_unclear_head(scope)
             _refuse_announced_size(scope, most)
-            await self._app(scope, _bounded(receive, most), answering)
+            await self._app(scope, body, answering)
         except Refused as refused:
-            await self._last_resort(refused, scope, receive, answering)
+            await self._last_resort(refused, scope, body, answering)
         except Exception:
             _log.exception("requests.crashed", request_id=visit.request_id, route=visit.route)
-            await self._last_resort(a_mistake_of_ours(), scope, receive, answering)
+            await self._last_resort(a_mistake_of_ours(), scope, body, answering)
         finally:
             visit.duration_ms = (time.perf_counter() - visit.started) * 1000
             self._log(visit)
@@ -98,12 +108,49 @@ class Envelope:
         return chain[-hops] if len(chain) >= hops else peer
 
 
+class _Body:
+    """The body as it arrives: never more than its limit, never waited for without end."""
+
+    def __init__(self, receive: Receive, most: int, *, has_ended: bool) -> None:
+        self._receive = receive
+        self._most = most
+        self._taken = 0
+        self.has_ended = has_ended
+
+    async def __call__(self) -> Message:
+        """The next part; after the last one, word of the caller's leaving."""
+        if self.has_ended:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                message = await self._next()
+        except TimeoutError as error:
+            raise Refused("request.malformed", "The body was announced and did not arrive.") from error
+        if self._taken > self._most:
+            raise _TooLarge(self._most)
+        return message
+
+    async def drain(self) -> None:
+        """Take in what is left, within reason."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAINED_SECONDS):
+                while not self.has_ended and self._taken < _DRAINED_BYTES:
+                    await self._next()
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        self.has_ended = not message.get("more_body", False)
+        return message
+
+
 class _Answering:
     """Adds the headers that every answer has, and remembers whether the answer has begun."""
 
-    def __init__(self, send: Send, visit: Visit) -> None:
+    def __init__(self, send: Send, visit: Visit, body: _Body) -> None:
         self._send = send
         self._visit = visit
+        self._body = body
         self.started = False
 
     async def __call__(self, message: Message) -> None:
@@ -119,6 +166,10 @@ class _Answering:
                 *(pair for pair in SECURITY_HEADERS if pair[0] not in present),
             ]
             message["headers"] = headers
+        if message["type"] == "http.response.body" and not message.get("more_body") and not self._body.has_ended:
+            await self._send({**message, "more_body": True})
+            await self._body.drain()
+            message = {"type": "http.response.body", "body": b""}
         await self._send(message)
 
 
@@ -130,30 +181,26 @@ def _request_id(scope: Scope) -> str:
     return new_request_id()
 
 
-def _refuse_repeated_headers(scope: Scope) -> None:
+def _refuse_unclear_head(scope: Scope) -> None:
     seen: set[bytes] = set()
-    for name, _ in scope["headers"]:
+    size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    for name, value in scope["headers"]:
         if name in ONCE and name in seen:
             raise Refused("request.malformed", f"The header `{name.decode()}` may stand only once in a request.")
         seen.add(name)
+        size += len(name) + len(value)
+    if size > MOST_HEAD_BYTES:
+        raise Refused("request.malformed", f"Address and headers may hold at most {MOST_HEAD_BYTES:,} bytes.")
+
+
+def _announces_body(scope: Scope) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0")
+        for name, value in scope["headers"]
+    )
 
 
 def _refuse_announced_size(scope: Scope, most: int) -> None:
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value) > most:
             raise _TooLarge(most)
-
-
-def _bounded(receive: Receive, most: int) -> Receive:
-    taken = 0
-
-    async def bounded() -> Message:
-        nonlocal taken
-        message = await receive()
-        if message["type"] == "http.request":
-            taken += len(message.get("body", b""))
-            if taken > most:
-                raise _TooLarge(most)
-        return message
-
-    return bounded

@@ -1,18 +1,20 @@
 """The route class of every operation: caller, kind, scope and workspace are settled before a body is read."""
 
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_origin
 
 import structlog
 from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from colonnade.ground.core.refusals import BadField, BadFields, FieldError, Refused
+from colonnade.ground.core.refusals import BadField, BadFields, FieldError, NotFound, Refused
 from colonnade.ground.db.database import Database, unavailable
 from colonnade.ground.web.access import FindWorkspace, access_of, admit
 from colonnade.ground.web.bodies import as_json, is_multipart
@@ -43,6 +45,7 @@ class Operation(APIRoute):
         inner = super().get_route_handler()
         declared = access_of(self.endpoint)
         takes_body = self.body_field is not None
+        lists = _list_parameters(self)
         route = self.path
 
         async def serve(request: Request) -> Response:
@@ -52,7 +55,7 @@ class Operation(APIRoute):
             known = await admit(declared, visit.caller, request, house.find_workspace)
             if known is not None:
                 visit.caller = known
-            _refuse_nul(request)
+            _refuse_unclear_address(request, lists)
             call = Call(request, visit, house.database, known)
             if request.method in _WRITES and not is_multipart(request):
                 request = as_json(request)
@@ -66,14 +69,10 @@ class Operation(APIRoute):
                 return await serve(request)
             except Replay as replay:
                 return replay.response
-            except Refused as refused:
-                return answer_refused(refused, request.scope)
-            except RequestValidationError as error:
-                return answer_refused(from_validation(error), request.scope)
             except HTTPException:
                 raise
             except Exception as error:
-                return answer_refused(_unexpected(error, request), request.scope)
+                return answer_refused(_refusal(error, request), request.scope)
 
         return handle
 
@@ -86,9 +85,38 @@ async def _parse(request: Request, takes_body: bool) -> None:
         raise BadFields([FieldError(f"/{name}", "is not a field of this request, which has none") for name in body])
 
 
-def _refuse_nul(request: Request) -> None:
-    if "%00" in request.url.query:
+def _list_parameters(route: APIRoute) -> frozenset[str]:
+    """The query parameters that may stand several times."""
+    models = [field.field_info.annotation for field in route.dependant.query_params]
+    fields = [
+        (one.alias or name, one.annotation)
+        for model in models
+        if isinstance(model, type) and issubclass(model, BaseModel)
+        for name, one in model.model_fields.items()
+    ]
+    return frozenset(name for name, annotation in fields if get_origin(annotation) is list)
+
+
+def _refuse_unclear_address(request: Request, lists: frozenset[str]) -> None:
+    if "\0" in request.url.path or "\0" in request.scope["path"]:
+        raise NotFound("thing")
+    sent = request.query_params.multi_items()
+    if any("\0" in text for pair in sent for text in pair):
         raise BadField("?", "holds a NUL character")
+    times = Counter(name for name, _ in sent)
+    twice = [name for name, count in times.items() if count > 1 and name not in lists]
+    if twice:
+        raise BadFields([FieldError(f"?{name}", "may stand only once") for name in twice])
+
+
+def _refusal(error: Exception, request: Request) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, RequestValidationError):
+        return from_validation(error)
+    if isinstance(error, ClientDisconnect):
+        return Refused("request.malformed", "The body ended too early.")
+    return _unexpected(error, request)
 
 
 def _unexpected(error: Exception, request: Request) -> Refused:

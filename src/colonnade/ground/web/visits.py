@@ -50,7 +50,7 @@ class Visit:
             "key_id": caller and caller.actor_id,
             "address": self.address,
             "method": self.method,
-            "path": self.path,
+            "path": self.path.replace("\0", "?"),  # no column keeps a NUL
             "route": self.route,
             "status": self.status,
             "duration_ms": round(self.duration_ms, 3),
