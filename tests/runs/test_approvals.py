@@ -18,7 +18,6 @@ from tests.factories import a_workspace, workspace_caller
 from tests.runs.approval_homes import PREVIEW, Desk, a_desk
 from tests.runs.run_fixtures import until
 
-
 Attempt = Callable[[Tx], Awaitable[Any]]
 
 

@@ -17,7 +17,9 @@ from colonnade.runs.invocations import Run, RunState, moves
 from colonnade.runs.invocations.model import Ending, run_caller
 from tests.factories import workspace_caller
 from tests.runs.bulk_homes import COST, Fleet, a_fleet, an_invocation
-from tests.runs.run_fixtures import until, working
+from tests.runs.run_fixtures import alone, until, working
+
+__all__ = ["alone"]
 
 
 @pytest.fixture(autouse=True)
