@@ -35,8 +35,9 @@ REACTIONS: Final[Reactions] = {}
 """What follows from which fact, by the name of the event. Nothing does yet: webhooks and mails will."""
 
 BEAT: Final = """
-insert into worker_heartbeat (worker_id, at, started_at) values ($1, now(), now())
-on conflict (worker_id) do update set at = excluded.at
+insert into worker_heartbeat (worker_id, at, started_at, admitted_at)
+values ($1, now(), now(), now() - make_interval(secs => $2))
+on conflict (worker_id) do update set at = excluded.at, admitted_at = excluded.admitted_at
 """
 LEAVE: Final = "delete from worker_heartbeat where worker_id = $1 or at < now() - interval '1 day'"
 FORGET_ANSWERS: Final = "select forget_answers($1)"
@@ -86,7 +87,7 @@ def options_from(settings: Settings, address: Address, pepper: Pepper, master_ke
         approval_seconds=round(settings.approval_timeout_days * 86_400),
         request_log_days=settings.request_log_days,
         most_connections=settings.database_connections,
-        through_pooler=settings.database_pooled,
+        through_pooler=settings.database_pooled and settings.database_direct_url is None,
     )
 
 
@@ -132,6 +133,7 @@ class BackgroundProcess:
             await self.database.close()
 
     async def _work(self, stopping: asyncio.Event) -> None:
+        await self._writers.prepare()
         engine = self._engine()
         _log.info("worker.started", worker=engine.worker_id)
         async with asyncio.TaskGroup() as group:
@@ -163,7 +165,7 @@ class BackgroundProcess:
     async def _beat(self, worker_id: str) -> None:
         while True:
             try:
-                await self.database.pool.execute(BEAT, worker_id)
+                await self.database.pool.execute(BEAT, worker_id, self._rounds.seconds_since())
             except UNREACHABLE as error:
                 _log.warning("worker.beat_missed", error=type(error).__name__)
             await asyncio.sleep(_BEAT_SECONDS)

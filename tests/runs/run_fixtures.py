@@ -30,7 +30,7 @@ from tests.conftest import PEPPER
 from tests.factories import Home, a_workspace, an_agency
 from tests.fakes.chat_server import ChatServer, chat_server
 
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 100.0
 """How long a test waits for what must come; a bound against hanging, not a claim about speed."""
 
 MASTERS = MasterKeys.single(b"a master key of the tests, 32 b.")

@@ -10,6 +10,8 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database
 from colonnade.runs.invocations import RunState
@@ -48,6 +50,7 @@ async def has_left(process: "subprocess.Popen[bytes]") -> bool:
     return process.poll() is not None
 
 
+@pytest.mark.timeout(400)
 async def test_a_run_goes_on_after_kill_9_without_repeating_its_steps_and_is_charged_once(
     database: Database, address: Address, tmp_path: Path, provider: ChatServer
 ) -> None:
@@ -61,7 +64,7 @@ async def test_a_run_goes_on_after_kill_9_without_repeating_its_steps_and_is_cha
         )
         run = await bench.start()
         async with a_worker_process(address, tmp_path, provider, receiver) as first:
-            await receiver.received(1, within_seconds=40)
+            await receiver.received(1, within_seconds=100)
             first.kill()
         async with a_worker_process(address, tmp_path, provider, receiver):
             ended = await bench.in_state(run.id, *ENDED)
@@ -77,6 +80,7 @@ async def test_a_run_goes_on_after_kill_9_without_repeating_its_steps_and_is_cha
     assert await bench.balances() == {"pool": 89_000, "issued": -100_000, f"used:{bench.workspace.id}": 11_000}
 
 
+@pytest.mark.timeout(400)
 async def test_a_process_that_is_told_to_stop_hands_its_runs_back_and_ends_well(
     bench: Bench, address: Address, tmp_path: Path, provider: ChatServer
 ) -> None:

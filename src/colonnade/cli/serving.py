@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from colonnade import app, worker
 from colonnade.ground.db.processes import die_with_parent
 from colonnade.ground.web.line import BoundedLine
-from colonnade.installation import address_of
+from colonnade.installation import address_of, direct_address_of
 from colonnade.settings import Settings, master_key_of, pepper_of
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -86,5 +86,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 def work(settings: Settings) -> None:
     """Carry out runs until SIGTERM; what is under way is finished or handed back."""
     set_up_logs(settings)
-    options = worker.options_from(settings, address_of(settings), pepper_of(settings), master_key_of(settings))
+    # A worker listens and holds advisory locks, so it goes around a pooler.
+    address = direct_address_of(settings)
+    options = worker.options_from(settings, address, pepper_of(settings), master_key_of(settings))
     asyncio.run(worker.work(options))

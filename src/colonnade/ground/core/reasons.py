@@ -223,6 +223,12 @@ REASONS: Final[dict[str, Reason]] = {
         "The invocation is not in a state that takes this call.",
         "Read the invocation: its status tells what it waits for.",
     ),
+    "provider_keys.unreadable": Reason(
+        "UNPROCESSABLE",
+        "An own provider key cannot be opened",
+        "The stored key was sealed under another secret of the installation, or it is damaged.",
+        "Store the key again: PUT /v1/workspaces/{id}/provider-keys/{provider}, or the agency's.",
+    ),
     "runs.worker_lost": Reason(
         "INTERNAL",
         "Too many workers were lost with the run",

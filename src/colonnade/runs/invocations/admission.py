@@ -22,7 +22,8 @@ from colonnade.runs.invocations.waiting import payload_of
 
 _log = structlog.get_logger("colonnade.runs")
 
-_AT_ONCE: Final = 200
+AT_ONCE: Final = 200
+"""How much of what is due is taken at once; as much again means that there may be more."""
 _RETRY: Final = Retry(max_attempts=5, base_seconds=2.0, max_seconds=300.0)
 
 ADMIT: Final = "select * from admit_runs($1, $2, $3)"
@@ -49,7 +50,7 @@ async def admit(database: Database, limits: Limits) -> int:
     One admission at a time over all processes: a second one at the same moment finds nothing.
     """
     async with database.pool.acquire() as connection, connection.transaction():
-        rows = await connection.fetch(ADMIT, _AT_ONCE, limits.per_agency, limits.per_workspace)
+        rows = await connection.fetch(ADMIT, AT_ONCE, limits.per_agency, limits.per_workspace)
         by_queue: dict[str, list[Record]] = defaultdict(list)
         for row in rows:
             by_queue[row["queue"]].append(row)
@@ -71,7 +72,7 @@ Duty = Callable[[Connection, Tx, str], Awaitable[None]]
 async def _each(database: Database, due: str, duty: Duty) -> int:
     """Do the duty for everything that is due, each in a transaction and scope of its own; how many succeeded."""
     done = 0
-    for row in await database.lookup(due, _AT_ONCE):
+    for row in await database.lookup(due, AT_ONCE):
         reach = Reach(row["agency_id"], (row["workspace_id"],))
         try:
             async with database.pool.acquire() as connection, connection.transaction():

@@ -39,7 +39,8 @@ def told() -> Iterator[None]:
     except (WritingFailed, PublishingFailed) as failure:
         raise _as_end(failure.reason, failure.sentence, is_temporary=failure.is_temporary) from failure
     except CannotOpen as failure:
-        raise RunFailed("provider_keys.unreadable", str(failure)) from failure
+        sentence = "The stored own key for the model's provider cannot be opened; store it again."
+        raise RunFailed("provider_keys.unreadable", sentence) from failure
     except Refused as refusal:
         is_temporary = refusal.kind is Kind.UNAVAILABLE
         raise _as_end(refusal.reason, refusal.sentence, is_temporary=is_temporary) from refusal

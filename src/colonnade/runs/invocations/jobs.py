@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 
 from colonnade.ground.db.database import UNREACHABLE, Database
-from colonnade.runs.invocations.admission import Limits, admit, cancel_requested, deliver, expire
+from colonnade.runs.invocations.admission import AT_ONCE, Limits, admit, cancel_requested, deliver, expire
 from colonnade.runs.invocations.execution import RunExecution
 from colonnade.runs.invocations.model import CHANNEL
 from colonnade.runs.invocations.skill_run import Means
@@ -50,8 +50,11 @@ class Rounds:
             _Duty("deliver", lambda: deliver(database)),
             _Duty("admit", lambda: admit(database, limits)),
         )
-        self.last_round: float | None = None
-        """When the last round ended that did all of its parts, on the monotonic clock."""
+        self._last_round: float | None = None
+
+    def seconds_since(self) -> float | None:
+        """How long ago the last round ended that did all of its parts; none when there was no such round yet."""
+        return None if self._last_round is None else time.monotonic() - self._last_round
 
     async def run(self) -> None:
         """Listen for rings and make the rounds."""
@@ -83,12 +86,12 @@ class Rounds:
     async def _round(self) -> bool:
         done = [await self._part(duty) for duty in self._duties]
         if all(done):
-            self.last_round = time.monotonic()
+            self._last_round = time.monotonic()
         return all(done)
 
     async def _part(self, duty: _Duty) -> bool:
         try:
-            while await duty.do() > 0:
+            while await duty.do() >= AT_ONCE:
                 continue
         except UNREACHABLE as error:
             _log.warning("runs.round_without_database", duty=duty.name, error=type(error).__name__)
