@@ -61,7 +61,7 @@ def main() -> None:
             _unpack(_download(Path(folder)), target)
     sys.stdout.write(f"{target.name} is in place ({target.stat().st_size // 10**6} MB). To write with it, set:\n\n")
     sys.stdout.write(f"  COLONNADE_LOCAL_MODEL_PATH={target}\n\n")
-    sys.stdout.write("and install the extra `local`. It becomes the default when no other model is configured.\n")
+    sys.stdout.write("It becomes the default when no other model is configured.\n")
 
 
 if __name__ == "__main__":
