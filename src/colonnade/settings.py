@@ -20,7 +20,13 @@ PREFIX: Final = "COLONNADE_"
 class Settings(BaseSettings):
     """What an installation can be told, by environment variables that begin with `COLONNADE_`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,  # a bad URL may hold a good password
+    )
 
     data_dir: Path = Field(
         Path("data"), description="The folder that holds everything: database, keys, published posts."

@@ -83,6 +83,7 @@ class Up:
 
     data: Path
     words: tuple[str, ...] = ("--no-demo",)
+    more: dict[str, str] = field(default_factory=dict)
     url: str = ""
     process: "subprocess.Popen[bytes]" = field(init=False)
 
@@ -90,7 +91,8 @@ class Up:
         self.said = tempfile.TemporaryFile("w+b")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "colonnade", "up", "--port", "0", *self.words],
-            env=environment(self.data), stdin=subprocess.DEVNULL, stdout=self.said, stderr=subprocess.STDOUT,
+            env=environment(self.data, **self.more),
+            stdin=subprocess.DEVNULL, stdout=self.said, stderr=subprocess.STDOUT,
         )  # fmt: skip
         deadline = time.monotonic() + PATIENCE
         while not self.url:
@@ -106,7 +108,8 @@ class Up:
 
     def family(self) -> list[psutil.Process]:
         """Every process below it, however deep: servers, workers, PostgreSQL and its backends."""
-        return psutil.Process(self.process.pid).children(recursive=True)
+        below: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return below
 
     def interrupt(self) -> int:
         """Ctrl-C, and its exit code."""

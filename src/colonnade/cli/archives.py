@@ -112,11 +112,18 @@ class Archive:
     def __init__(self, path: Path) -> None:
         try:
             self._tar = tarfile.open(path, mode="r:")  # noqa: SIM115 (closed by `close`)
+        except (OSError, tarfile.TarError) as error:
+            raise BadArchive(f"{path} is no backup of Colonnade, or it was cut off: {error}.") from error
+        try:
             self._members = {member.name: member for member in self._tar.getmembers()}
             self.manifest = self._read_manifest()
+            self._require_complete(path)
         except (OSError, tarfile.TarError, ValueError, TypeError, KeyError) as error:
+            self.close()
             raise BadArchive(f"{path} is no backup of Colonnade, or it was cut off: {error}.") from error
-        self._require_complete(path)
+        except BadArchive:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Be done with it."""

@@ -77,10 +77,11 @@ def told_settings(settings: Settings) -> Mapping[str, str]:
 
 def _folder(settings: Settings) -> Finding:
     if not settings.data.is_dir():
-        return Finding("data folder", "bad", f"{settings.data} is not there yet; `colonnade up` makes it")
+        needed: State = "bad" if settings.database_url is None else "note"
+        return Finding("data folder", needed, f"{settings.data} is not there yet; `colonnade up` makes it")
     mode = settings.data.stat().st_mode & 0o777
     if mode & 0o077:
-        return Finding("data folder", "bad", f"{settings.data} is open to others (mode {mode:o}); run: chmod 700 on it")
+        return Finding("data folder", "note", f"{settings.data} is open to others (mode {mode:o}); 700 is enough")
     if settings.half_restored.exists():
         return Finding("data folder", "bad", "a restore did not come to its end; empty the folder and restore again")
     return Finding("data folder", "ok", str(settings.data))
