@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from colonnade.ground.db.address import Address
@@ -170,3 +171,25 @@ async def test_a_burst_of_runs_of_two_agencies_ends_with_every_credit_accounted_
     assert {run.state for run in ended} == {RunState.SUCCEEDED}
     for home in homes:
         assert await home.balances() == {"pool": 120_000, "issued": -200_000, f"used:{home.workspace.id}": 80_000}
+
+
+KILL_CONNECTIONS = """
+select count(pg_terminate_backend(pid)) from pg_stat_activity
+where usename = 'colonnade_worker' and datname = current_database() and pid <> pg_backend_pid()
+"""
+
+
+async def test_a_process_outlives_the_loss_of_all_its_connections(
+    bench: Bench, address: Address, tmp_path: Path
+) -> None:
+    async with working(address, tmp_path):
+        waiting = await bench.start()
+        await bench.in_state(waiting.id, RunState.WAITING_APPROVAL)
+        axe = await asyncpg.connect(**address.arguments("colonnade_worker"))
+        assert await axe.fetchval(KILL_CONNECTIONS) > 1
+        await axe.close()
+
+        await bench.decide(waiting.id, approve=True)
+        later = await bench.start(input={"publish": False})
+        for run in (waiting, later):
+            assert (await bench.in_state(run.id, *ENDED)).state is RunState.SUCCEEDED

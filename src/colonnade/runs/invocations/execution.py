@@ -128,16 +128,6 @@ async def _end(tx: Tx, run: Run, ending: Ending) -> None:
         await let_go(tx, run)
     if await moves.end(tx, caller, run, ending) is None:
         raise Cancelled("the run ended meanwhile")
-    _log.info(
-        "runs.ended",
-        run=run.id,
-        agency=run.agency_id,
-        workspace=run.workspace_id,
-        skill=run.skill,
-        outcome=ending.state.value,
-        reason=(ending.error or {}).get("reason"),
-        request_id=run.request_id,
-    )
 
 
 async def let_go(tx: Tx, run: Run) -> None:

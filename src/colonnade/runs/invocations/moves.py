@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+import structlog
+
 from colonnade import credits
 from colonnade.ground.core.amounts import to_number
 from colonnade.ground.core.callers import Caller
@@ -9,6 +11,8 @@ from colonnade.ground.db.database import Tx
 from colonnade.runs.invocations import store
 from colonnade.runs.invocations.model import SOURCES, Ending, Run, RunState, StateListener
 from colonnade.tenancy import audit
+
+_log = structlog.get_logger("colonnade.runs")
 
 _listeners: Final[list[StateListener]] = []
 
@@ -52,7 +56,23 @@ async def end(tx: Tx, caller: Caller, run: Run, ending: Ending, *, admitted: boo
         after["by"] = ended.cancelled_by
     await audit.record(tx, caller, ending.event, ended.id, workspace_id=ended.workspace_id, after=after)
     await _tell(tx, ended, run.state)
+    _note(ended)
     return ended
+
+
+def _note(ended: Run) -> None:
+    """The one wide line of a run."""
+    _log.info(
+        "runs.ended",
+        run=ended.id,
+        agency=ended.agency_id,
+        workspace=ended.workspace_id,
+        skill=ended.skill,
+        outcome=ended.state.value,
+        reason=(ended.error or {}).get("reason"),
+        credits=to_number(ended.credits_used),
+        request_id=ended.request_id,
+    )
 
 
 async def _tell(tx: Tx, run: Run, old: RunState) -> None:
