@@ -98,9 +98,7 @@ async def import_rows(
     while batch := list(islice(waiting, len(rows) if dry else _BATCH)):
         try:
             async with database.transaction(operator.reach) as tx:
-                for row in batch:
-                    await _import(tx, operator, row, outcome)
-                    done(1)
+                await _import_all(tx, operator, batch, outcome, done)
                 _end_if(dry)
         except _OnlyTrying:
             break
@@ -110,6 +108,14 @@ async def import_rows(
 def _end_if(dry: bool) -> None:
     if dry:
         raise _OnlyTrying
+
+
+async def _import_all(
+    tx: Tx, operator: Caller, rows: Sequence[Row], outcome: Outcome, done: Callable[[int], None]
+) -> None:
+    for row in rows:
+        await _import(tx, operator, row, outcome)
+        done(1)
 
 
 async def _import(tx: Tx, operator: Caller, row: Row, outcome: Outcome) -> None:
