@@ -5,9 +5,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 from starlette.routing import Match, Route
 
 from colonnade.ground.core.refusals import NotFound, Refused
@@ -17,9 +20,18 @@ from colonnade.ground.web.problems import answer_refused
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
+class Application(FastAPI):
+    """The framework's application without the layers whose work the Envelope does: last resort and size of bodies."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What stands between the door and the routes."""
+        handlers: Any = self.exception_handlers
+        return ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=handlers)
+
+
 def assemble(house: House, routers: Sequence[APIRouter], lifespan: Lifespan | None = None) -> FastAPI:
     """The application of these routers; it answers unknown paths and methods with problems too."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)
+    app = Application(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)
     app.state.house = house
     for router in routers:
         app.router.routes.extend(router.routes)

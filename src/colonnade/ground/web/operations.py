@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Final, get_origin
+from typing import Any, Final
 
 import structlog
 from fastapi import APIRouter
@@ -13,12 +13,15 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from colonnade.ground.core.refusals import BadField, BadFields, FieldError, NotFound, Refused
 from colonnade.ground.db.database import Database, unavailable
 from colonnade.ground.web.access import FindWorkspace, access_of, admit
 from colonnade.ground.web.bodies import as_json, is_multipart
 from colonnade.ground.web.calls import Call, Replay, put_call
+from colonnade.ground.web.plain import list_fields, plain_arguments
 from colonnade.ground.web.problems import a_mistake_of_ours, answer_refused, from_validation, is_unreachable
 from colonnade.ground.web.visits import visit_of
 
@@ -40,9 +43,21 @@ class House:
 class Operation(APIRoute):
     """A route that keeps the order of the contract: 401, 403, workspace, body, and then the endpoint's own."""
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self._fixed = path.partition("{")[0]
+        if plain_arguments(self) is not None:
+            self.app = _answering(self.get_route_handler())
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether the route takes this request; most are told apart by the beginning of their path."""
+        if not scope["path"].startswith(self._fixed) and not scope.get("root_path"):
+            return Match.NONE, {}
+        return super().matches(scope)
+
     def get_route_handler(self) -> Handler:
-        """Wrap the framework's handler, which would parse the body first."""
-        inner = super().get_route_handler()
+        """Wrap the framework's handler, which would parse the body first; plain operations do without it."""
+        inner = _plainly(self) or super().get_route_handler()
         declared = access_of(self.endpoint)
         takes_body = self.body_field is not None
         lists = _list_parameters(self)
@@ -77,6 +92,28 @@ class Operation(APIRoute):
         return handle
 
 
+def _plainly(route: APIRoute) -> Handler | None:
+    """A handler that calls the endpoint directly, where it asks for nothing that needs the framework's solver."""
+    arguments = plain_arguments(route)
+    if arguments is None:
+        return None
+    endpoint = route.endpoint
+
+    async def call_it(request: Request) -> Response:
+        response: Response = await endpoint(**arguments.of(request))
+        return response
+
+    return call_it
+
+
+def _answering(handle: Handler) -> ASGIApp:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await handle(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return answer
+
+
 async def _parse(request: Request, takes_body: bool) -> None:
     body = await request.json()
     if not isinstance(body, dict):
@@ -88,18 +125,19 @@ async def _parse(request: Request, takes_body: bool) -> None:
 def _list_parameters(route: APIRoute) -> frozenset[str]:
     """The query parameters that may stand several times."""
     models = [field.field_info.annotation for field in route.dependant.query_params]
-    fields = [
-        (one.alias or name, one.annotation)
+    return frozenset(
+        name
         for model in models
         if isinstance(model, type) and issubclass(model, BaseModel)
-        for name, one in model.model_fields.items()
-    ]
-    return frozenset(name for name, annotation in fields if get_origin(annotation) is list)
+        for name in list_fields(model)
+    )
 
 
 def _refuse_unclear_address(request: Request, lists: frozenset[str]) -> None:
-    if "\0" in request.url.path or "\0" in request.scope["path"]:
+    if "\0" in request.scope["path"]:
         raise NotFound("thing")
+    if not request.scope["query_string"]:
+        return
     sent = request.query_params.multi_items()
     if any("\0" in text for pair in sent for text in pair):
         raise BadField("?", "holds a NUL character")
