@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,8 @@ from tests.journeys.installation import installation
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BETWEEN = "~~~ the next block ~~~"
 
@@ -97,6 +99,8 @@ async def run(script: str, folder: Path, environment: dict[str, str]) -> list[st
 
 async def test_the_readme_can_be_followed_word_for_word(tmp_path: Path) -> None:
     intro, *steps = blocks(README.read_text("utf-8"))
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     async with installation(tmp_path / "data") as house:
         await house.up()
         greeting = "\n".join(house.printed).replace(house.url, "http://127.0.0.1:8080")
