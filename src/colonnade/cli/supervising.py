@@ -107,7 +107,7 @@ class Supervisor:
         if not child.due:
             child.pause = _FIRST_PAUSE if now - child.begun > _STEADY_SECONDS else min(child.pause * 2, _LONGEST_PAUSE)
             child.due = now + child.pause
-            err.print(f"The {child.name} ended ({_how(child.process)}); it begins again in {child.pause:g} seconds.")
+            err.print(f"The {child.name} ended ({_how(child.process)}); it begins again in {child.pause:g} s.")
         elif now >= child.due:
             child.due = 0.0
             child.begin(self._environment)

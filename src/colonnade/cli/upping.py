@@ -85,7 +85,8 @@ def _tell(settings: Settings, url: str, made: Made | None) -> None:
         out.print(f"The demo agency is {made.agency_id}. Its key, shown this once:\n")
         out.print(f"  export COLONNADE_KEY={made.key.reveal()}\n", style="bold")
     else:
-        out.print("Your agencies and their keys are as you left them; make another key with: colonnade key create\n")
+        out.print("Your agencies and their keys are as you left them. Another key: colonnade key create")
+        out.print("Another agency: colonnade agency create --name NAME --owner-email ADDRESS\n")
     out.print("Three things to try next, in another terminal:\n")
     for line in _next_steps(address):
         out.print(f"  {line}\n")
