@@ -11,10 +11,25 @@ from colonnade import credits
 from colonnade.credits import PRICES, CreditsOverview, Grant, LedgerLine, Moved, PoolBalance, PriceList, usage_routes
 from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.core.refusals import Refused
-from colonnade.ground.web import Amount, Body, Credits, Instant, PageOf, Shown, Who, Whole, access, call_of, router
+from colonnade.ground.web import (
+    Amount,
+    Body,
+    Credits,
+    Instant,
+    PageOf,
+    Shown,
+    Who,
+    Whole,
+    access,
+    call_of,
+    examples,
+    router,
+)
 
 GRANTS_BY_OPERATOR: Final = "grants_by_operator"
 """The name under which the application's state says that no key may grant credits; absent, keys may."""
+
+EXAMPLE_WORKSPACE: Final = "ws_01k3n5q7s9v1x3z5b7d9f1h3j5"
 
 routes = router("Credits")
 
@@ -69,6 +84,10 @@ class CreditsShown(Shown):
 class GrantCredits(Body):
     """Credits for a pool."""
 
+    model_config = examples(
+        {"amount": 1000, "note": "Monthly budget"},
+        {"amount": 12.5, "workspaceId": EXAMPLE_WORKSPACE, "expiresAt": "2099-01-01T00:00:00Z", "priority": -1},
+    )
     amount: Credits
     workspace_id: str | None = Field(None, description="Absent: the agency's own pool.")
     expires_at: Instant | None = None
@@ -108,6 +127,7 @@ class GrantShown(Shown):
 class TransferCredits(Body):
     """Credits from one pool to another; a pool that is not named is the agency's own."""
 
+    model_config = examples({"amount": 25, "toWorkspaceId": EXAMPLE_WORKSPACE})
     amount: Credits
     from_workspace_id: str | None = None
     to_workspace_id: str | None = None

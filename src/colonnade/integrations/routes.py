@@ -11,7 +11,7 @@ from colonnade import integrations
 from colonnade.ground.core.refusals import NotFound
 from colonnade.ground.core.secrets import Secret
 from colonnade.ground.db.database import Tx
-from colonnade.ground.web import Body, Call, Instant, PageOf, Place, Shown, Who, access, call_of, router
+from colonnade.ground.web import Body, Call, Instant, PageOf, Place, Shown, Who, access, call_of, examples, router
 from colonnade.integrations import MasterKeys, ProviderKey
 from colonnade.integrations.model import MOST
 from colonnade.tenancy import workspaces
@@ -25,6 +25,7 @@ routes = router("Provider keys")
 class StoreKey(Body):
     """An own key for a provider."""
 
+    model_config = examples({"key": "the-text-that-the-provider-gave-you"})
     key: SecretStr = Field(max_length=MOST, description="What the provider gave you; it is never shown again.")
 
 

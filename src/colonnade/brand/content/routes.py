@@ -28,6 +28,7 @@ from colonnade.ground.web import (
     access,
     call_of,
     entity_tag,
+    examples,
     router,
 )
 
@@ -45,6 +46,15 @@ routes = router("Posts")
 class WritePost(Body):
     """A new post."""
 
+    model_config = examples(
+        {
+            "title": "How to plan a sprint that survives Monday",
+            "body": "## Begin with capacity\n\nCount hours before you count points.",
+            "outline": ["Begin with capacity"],
+            "metaDescription": "Plan from capacity, not from hope.",
+            "keyword": "sprint planning",
+        }
+    )
     title: Title
     body: Markdown
     outline: Outline | None = None
@@ -71,6 +81,7 @@ class WritePost(Body):
 class ChangePost(Body):
     """A merge patch (RFC 7396) of a post; null takes an optional field away, and makes a new slug from the title."""
 
+    model_config = examples({"title": "Sprint planning that survives Monday", "slug": None})
     title: Title | None = None
     body: Markdown | None = None
     outline: Outline | None = None

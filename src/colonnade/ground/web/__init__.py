@@ -18,7 +18,7 @@ query parameters a `Body` model in `Annotated[Query…, Query()]`, so that unkno
 from colonnade.ground.web.access import Access, Place, Who, access
 from colonnade.ground.web.calls import Call, call_of, entity_tag, json_answer
 from colonnade.ground.web.operations import House, Operation, router
-from colonnade.ground.web.shapes import Amount, Body, Credits, Flag, Instant, Name, PageOf, Shown, Whole
+from colonnade.ground.web.shapes import Amount, Body, Credits, Flag, Instant, Name, PageOf, Shown, Whole, examples
 
 __all__ = [
     "Access",
@@ -39,6 +39,7 @@ __all__ = [
     "access",
     "call_of",
     "entity_tag",
+    "examples",
     "json_answer",
     "router",
 ]

@@ -2,45 +2,79 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
-from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
 from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from colonnade.ground.core.refusals import NotFound, Refused
-from colonnade.ground.web.operations import House
+from colonnade.ground.web.operations import House, Operation
 from colonnade.ground.web.problems import answer_refused
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
+_NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+"""The house counts and logs by itself, in the Envelope."""
+
+
 class Application(FastAPI):
-    """The framework's application without the layers whose work the Envelope does: last resort and size of bodies."""
+    """The framework's application without the layers whose work is done elsewhere.
+
+    The Envelope bounds bodies and is the last resort, operations turn refusals into answers themselves. What is left
+    is that no route took the request.
+    """
 
     def build_middleware_stack(self) -> ASGIApp:
-        """What stands between the door and the routes."""
-        handlers: Any = self.exception_handlers
-        return ExceptionMiddleware(AsyncExitStackMiddleware(self.router), handlers=handlers)
+        """What stands between the door and the routes; made before the first request, when all routes are there."""
+        self._operations: dict[str, list[Operation]] = {}
+        for route in self.routes:
+            if isinstance(route, Operation):
+                self._operations.setdefault(_beginning(route.path), []).append(route)
+        return self._route
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Operations are found by what their paths begin with; what is none of them is the framework's to find."""
+        for operation in self._operations.get(_beginning(scope["path"]), ()) if scope["type"] == "http" else ():
+            match, known = operation.matches(scope)
+            if match is Match.FULL:
+                scope.update(known)
+                await operation.handle(scope, receive, send)
+                return
+        try:
+            await self.router(scope, receive, send)
+        except HTTPException as error:
+            request = Request(scope, receive, send)
+            await _no_route(request, error)(scope, receive, send)
+
+
+def _beginning(path: str) -> str:
+    """The version and the noun of a path: `/v1/workspaces` of all that lies below it."""
+    return "/".join(path.split("/", 3)[:3])
 
 
 def assemble(house: House, routers: Sequence[APIRouter], lifespan: Lifespan | None = None) -> FastAPI:
     """The application of these routers; it answers unknown paths and methods with problems too."""
-    app = Application(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)
+    app = Application(
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        telemetry=_NO_TELEMETRY,
+    )
     app.state.house = house
     for router in routers:
         app.router.routes.extend(router.routes)
-    app.add_exception_handler(HTTPException, _no_route)
     return app
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _no_route(request: Request, error: HTTPException) -> Response:
     path = request.url.path
     if error.status_code == 405:
         allowed = ", ".join(_methods_at(request)) or (error.headers or {}).get("Allow", "")

@@ -26,7 +26,7 @@ class CheckedBody(Body):
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """The rule's schema under this body's name and description."""
         own = handler.resolve_ref_schema(handler(core_schema))
-        told: dict[str, Any] = {name: own[name] for name in ("title", "description") if name in own}
+        told: dict[str, Any] = {name: own[name] for name in ("title", "description", "examples") if name in own}
         schema = patch_schema(cls.rule.schema) if cls.is_patch else dict(cls.rule.schema)
         own.clear()
         own.update({**told, **schema})

@@ -8,6 +8,7 @@ from typing import Any, Final
 import structlog
 from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -45,15 +46,18 @@ class Operation(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        self._fixed = path.partition("{")[0]
-        if plain_arguments(self) is not None:
+        self._fixed, self._parts = path.partition("{")[0], path.count("/")
+        if plain_arguments(self) is None:
+            self.app = AsyncExitStackMiddleware(self.app)
+        else:
             self.app = _answering(self.get_route_handler())
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether the route takes this request; most are told apart by the beginning of their path."""
-        if not scope["path"].startswith(self._fixed) and not scope.get("root_path"):
-            return Match.NONE, {}
-        return super().matches(scope)
+        """Whether the route takes this request; most are told apart by the beginning and the parts of their path."""
+        sent: str = scope["path"]
+        if sent.startswith(self._fixed) and sent.count("/") == self._parts:
+            return super().matches(scope)
+        return Match.NONE, {}
 
     def get_route_handler(self) -> Handler:
         """Wrap the framework's handler, which would parse the body first; plain operations do without it."""

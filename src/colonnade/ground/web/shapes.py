@@ -1,6 +1,6 @@
 """The shapes of bodies and answers: camelCase on the wire, unknown fields refused, one way to write an amount."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -39,6 +39,11 @@ class Body(BaseModel):
     def sent_json(self) -> dict[str, Any]:
         """Exactly what was sent, as JSON values under their wire names: a merge patch."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def examples(*bodies: Mapping[str, Any]) -> ConfigDict:
+    """The configuration of a body with requests that work as they stand, for the document."""
+    return ConfigDict(json_schema_extra={"examples": [dict(body) for body in bodies]})
 
 
 class Shown(BaseModel):

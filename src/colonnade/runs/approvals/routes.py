@@ -9,7 +9,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from colonnade.ground.db.database import Tx
-from colonnade.ground.web import Body, Call, Instant, PageOf, Place, Shown, Who, access, call_of, entity_tag, router
+from colonnade.ground.web import (
+    Body,
+    Call,
+    Instant,
+    PageOf,
+    Place,
+    Shown,
+    Who,
+    access,
+    call_of,
+    entity_tag,
+    examples,
+    router,
+)
 from colonnade.runs import approvals
 from colonnade.runs.approvals.model import Approval, ApprovalFilter, ApprovalStatus, Comment, Ruling
 
@@ -128,6 +141,7 @@ class ListApprovals(Body):
 class Approve(Body):
     """A yes."""
 
+    model_config = examples({}, {"edits": {"title": "A fair comparison, in numbers"}, "reason": "With a better title."})
     edits: dict[str, Any] | None = Field(None, description="A merge patch (RFC 7396) on the preview.")
     reason: Reason | None = None
 
@@ -135,12 +149,14 @@ class Approve(Body):
 class Reject(Body):
     """A no."""
 
+    model_config = examples({"reason": "Not our voice."})
     reason: Reason | None = None
 
 
 class Say(Body):
     """A remark that decides nothing."""
 
+    model_config = examples({"text": "Legal has read it."})
     text: Annotated[str, Field(min_length=1, max_length=5000)]
 
 

@@ -8,7 +8,21 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from starlette.requests import Request
 from starlette.responses import Response
 
-from colonnade.ground.web import Amount, Body, Call, Flag, Instant, PageOf, Place, Shown, Who, access, call_of, router
+from colonnade.ground.web import (
+    Amount,
+    Body,
+    Call,
+    Flag,
+    Instant,
+    PageOf,
+    Place,
+    Shown,
+    Who,
+    access,
+    call_of,
+    examples,
+    router,
+)
 from colonnade.runs import bulk
 from colonnade.runs.bulk.actions import ACTIONS
 from colonnade.runs.bulk.model import MOST, BulkAction, BulkStatus, Counts, Item, ItemState, PlanLine, Selection, Wish
@@ -45,6 +59,15 @@ AnyCase = Annotated[ItemState, BeforeValidator(lambda text: text.upper() if isin
 class StartBulkAction(Body):
     """One thing to be done in many workspaces."""
 
+    model_config = examples(
+        {"action": "agent.invoke", "workspaces": "all", "config": {"skill": "draft_post", "input": {}}},
+        {
+            "action": "workspace.update",
+            "workspaces": {"tag": "tier:premium"},
+            "config": {"settings": {"approvalPolicy": {"publish": "auto"}}},
+            "dryRun": True,
+        },
+    )
     action: str = Field(description=f"One of {', '.join(f'`{name}`' for name in ACTIONS)}.")
     workspaces: Selected = Field(description="All means the active ones that the key reaches, fixed at acceptance.")
     config: dict[str, Any] = Field(

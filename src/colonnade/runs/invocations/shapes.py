@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from colonnade.credits import PriceList
-from colonnade.ground.web import Amount, Body, Flag, Instant, Name, Shown
+from colonnade.ground.web import Amount, Body, Flag, Instant, Name, Shown, examples
 from colonnade.runs import skills
 from colonnade.runs.invocations.model import Mode, Run, RunFilter, RunState, Step
 from colonnade.runs.skills import Skill, StepKind
@@ -66,6 +66,10 @@ class ApprovalWish(Body):
 class Invoke(Body):
     """What shall be done."""
 
+    model_config = examples(
+        {"skill": "draft_post", "input": {"topic": "Sprint planning", "keyword": "sprint planning"}},
+        {"skill": "draft_post", "input": {"publish": False}, "approval": {"required": True}, "mode": "BACKGROUND"},
+    )
     skill: Name
     input: dict[str, Any] = Field(default_factory=dict, description="As the skill's `inputSchema` says.")
     approval: ApprovalWish = Field(default_factory=ApprovalWish)

@@ -6,7 +6,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from colonnade.ground.web import Instant, Shown, Who, access, call_of, entity_tag, router
+from colonnade.ground.web import Instant, Shown, Who, access, call_of, entity_tag, examples, router
 from colonnade.ground.web.checked import CheckedBody
 from colonnade.tenancy import agencies
 from colonnade.tenancy.agencies.model import PROFILE, SETTINGS, Agency
@@ -17,6 +17,9 @@ routes = router("Agency")
 class ChangeAgency(CheckedBody):
     """A merge patch (RFC 7396) of the agency's profile; null unsets."""
 
+    model_config = examples(
+        {"website": "https://northlight.example", "branding": {"primaryColor": "#0a5c8a", "supportEmail": None}}
+    )
     rule = PROFILE
     is_patch = True
 
@@ -24,6 +27,15 @@ class ChangeAgency(CheckedBody):
 class ChangeAgencySettings(CheckedBody):
     """A merge patch (RFC 7396) of the agency's settings; null unsets."""
 
+    model_config = examples(
+        {"defaultApprovalPolicy": {"outreach_send": "require_approval", "publish": "auto"}},
+        {
+            "lockedSettings": ["approvalPolicy.outreach_send"],
+            "approvalRules": {"publish": {"people": 2, "timeoutSeconds": 86400}},
+            "creditPool": "agency",
+            "timezone": "Europe/Berlin",
+        },
+    )
     rule = SETTINGS
     is_patch = True
 

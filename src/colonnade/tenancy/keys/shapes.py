@@ -8,7 +8,7 @@ from pydantic import Field
 
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.refusals import BadFields, FieldError
-from colonnade.ground.web import Body, Instant, Name, Shown, Whole
+from colonnade.ground.web import Body, Instant, Name, Shown, Whole, examples
 from colonnade.tenancy.keys.model import Changes, Draft, Key, Minted, RateLimit, RatePatch
 
 Scopes = Annotated[list[str], Field(max_length=200, description="Names of scopes; `*` is all that the kind may hold.")]
@@ -30,6 +30,15 @@ class RateLimitBody(Body):
 class MintKey(Body):
     """A new key."""
 
+    model_config = examples(
+        {
+            "name": "Nightly reports",
+            "scopes": ["content:read", "usage:read"],
+            "ipAllowlist": ["203.0.113.0/24"],
+            "rateLimit": {"requests": 600, "windowSeconds": 60},
+            "expiresAt": "2099-01-01T00:00:00Z",
+        }
+    )
     name: Name
     description: Description = ""
     scopes: Scopes | None = Field(None, description="Either these or `preset`.")
@@ -58,6 +67,7 @@ class MintKey(Body):
 class ChangeKey(Body):
     """A merge patch (RFC 7396) of a key; null takes away what may be missing."""
 
+    model_config = examples({"description": "Used by the nightly export.", "rateLimit": {"requests": 300}})
     name: Name | None = None
     description: Description | None = None
     scopes: Scopes | None = None
@@ -83,6 +93,7 @@ class ChangeKey(Body):
 class RollKey(Body):
     """How long the old text stays good beside the new one."""
 
+    model_config = examples({"overlapSeconds": 3600})
     overlap_seconds: Whole = Field(0, description="0 to 604800; 0 ends the old text at once.")
 
 

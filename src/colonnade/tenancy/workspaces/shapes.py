@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from colonnade.ground.web import Body, Instant, Shown
+from colonnade.ground.web import Body, Instant, Shown, examples
 from colonnade.ground.web.checked import CheckedBody
 from colonnade.tenancy.workspaces.checks import PROFILE
 from colonnade.tenancy.workspaces.model import Filters, Sort, Workspace
@@ -17,12 +17,34 @@ from colonnade.tenancy.workspaces.model import Filters, Sort, Workspace
 class CreateWorkspace(CheckedBody):
     """A new workspace; only the name is required, everything else is inherited or made from it."""
 
+    model_config = examples(
+        {
+            "name": "Beta Project Management",
+            "primaryDomain": "betapm.com",
+            "settings": {"primaryLocation": "uk", "primaryLanguage": "en"},
+        },
+        {
+            "name": "Acme PM",
+            "externalId": "crm-1042",
+            "timezone": "Europe/Berlin",
+            "tags": ["tier:premium"],
+            "settings": {"approvalPolicy": {"publish": "require_approval"}, "creditPool": "workspace"},
+            "brand": {
+                "shortDescription": "Project management for engineering teams, with capacity tracking",
+                "primaryKeywords": ["capacity planning for engineers"],
+                "voice": "Confident, technical, second person.",
+            },
+        },
+    )
     rule = PROFILE
 
 
 class ChangeWorkspace(CheckedBody):
     """A merge patch (RFC 7396) of a workspace; null goes back to what is inherited, or unsets."""
 
+    model_config = examples(
+        {"industry": "software", "settings": {"approvalPolicy": {"publish": "auto"}, "defaultModel": None}}
+    )
     rule = PROFILE
     is_patch = True
 
@@ -66,7 +88,7 @@ class WorkspaceShown(Shown):
     slug: str
     industry: str | None
     timezone: str
-    tags: Sequence[str]
+    tags: list[str]
     metadata: Mapping[str, Any]
     active: bool = Field(description="False for an archived one, which can be read and not written.")
     archived_at: Instant | None
@@ -87,8 +109,10 @@ class WorkspaceShown(Shown):
     @model_serializer(mode="wrap")
     def _leave_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = handler(self)
-        shown = {to_camel(name) for name in self.model_fields_set}
-        return {name: value for name, value in written.items() if name not in BLOCKS or name in shown}
+        for name, field in _FIELDS.items():
+            if field not in self.model_fields_set:
+                del written[name]
+        return written
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -98,9 +122,12 @@ class WorkspaceShown(Shown):
 
     @classmethod
     def of(cls, workspace: Workspace, blocks: Mapping[str, Any]) -> "WorkspaceShown":
-        """The workspace as callers read it, with these blocks under their wire names."""
+        """The workspace as callers read it, with these blocks under their wire names.
+
+        Its values come from the database, which has checked them, so they are not checked once more.
+        """
         named = {_FIELDS[name]: value for name, value in blocks.items()}
-        return cls(
+        return cls.model_construct(
             id=workspace.id,
             external_id=workspace.external_id,
             name=workspace.name,
@@ -108,7 +135,7 @@ class WorkspaceShown(Shown):
             slug=workspace.slug,
             industry=workspace.industry,
             timezone=workspace.timezone,
-            tags=workspace.tags,
+            tags=list(workspace.tags),
             metadata=workspace.metadata,
             active=workspace.is_active,
             archived_at=workspace.archived_at,
