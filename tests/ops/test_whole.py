@@ -47,7 +47,7 @@ def test_a_kill_of_the_parent_takes_all_along_and_the_next_start_finds_its_data(
 
 def test_a_child_that_is_killed_is_begun_again(tmp_path: Path) -> None:
     with Up(tmp_path / "data") as up:
-        server = next(child for child in up.family() if "serve" in child.cmdline())
+        server = next(child for child in up.family() if "colonnade.serving" in child.cmdline())
         server.kill()
         assert gone([server])
         assert get(f"{up.url}/healthz")[0] == 200

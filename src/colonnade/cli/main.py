@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from colonnade.cli import agency_words, backing, examining, importing, serving, upping
+from colonnade.cli import agency_words, backing, examining, importing, upping
 from colonnade.cli.console import FAILED, answer_json, err, out
 from colonnade.cli.entering import within_agency
-from colonnade.cli.options import Agency, Data, Json, Parent
+from colonnade.cli.options import Agency, Data, Json
 from colonnade.cli.runtime import bring_up_to_date, database_running, explained, read_settings
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.db import embedded
@@ -53,25 +52,15 @@ def up(
 
 
 @main.command()
-def serve(
-    data: Data = None,
-    fd: Annotated[int | None, typer.Option(help="A listening socket that a parent process hands on.")] = None,
-    parent: Parent = None,
-) -> None:
+def serve(data: Data = None) -> None:
     """Answer requests in this process; the database must be running."""
-    serving.belong_to(parent)
-    settings = read_settings(data_dir=data)
-    with explained():
-        listener = serving.listen(settings.host, settings.port) if fd is None else socket.socket(fileno=fd)
-        serving.serve(settings, listener)
+    upping.become("serving", read_settings(data_dir=data))
 
 
 @main.command()
-def work(data: Data = None, parent: Parent = None) -> None:
+def work(data: Data = None) -> None:
     """Carry out runs in this process; the database must be running."""
-    serving.belong_to(parent)
-    with explained():
-        serving.work(read_settings(data_dir=data))
+    upping.become("working", read_settings(data_dir=data))
 
 
 @main.command()

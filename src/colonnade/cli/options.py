@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 Data = Annotated[Path | None, typer.Option("--data", help="The data folder; else COLONNADE_DATA_DIR, else ./data.")]
-Parent = Annotated[int | None, typer.Option(hidden=True, help="The process without which this one must not live.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 Agency = Annotated[
     str | None, typer.Option("--agency", help="The agency's id; may be left out where there is only one.")

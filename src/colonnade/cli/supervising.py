@@ -22,10 +22,11 @@ _STEADY_SECONDS: Final = 30.0
 
 @dataclass(slots=True)
 class Child:
-    """One process that is kept running: what it is called and how it is begun again."""
+    """One process that is kept running: what it is called, and the module that it is."""
 
     name: str
-    words: list[str]
+    module: str
+    words: list[str] = field(default_factory=list)
     listener: socket.socket | None = None
     process: subprocess.Popen[bytes] | None = None
     begun: float = 0.0
@@ -35,7 +36,7 @@ class Child:
     def begin(self, environment: dict[str, str]) -> None:
         """Start it. It is in a session of its own, so Ctrl-C reaches the parent alone, and dies with the parent."""
         self.process = subprocess.Popen(  # noqa: S603 (our own program and words)
-            [sys.executable, "-m", "colonnade", *self.words, "--parent", str(os.getpid())],
+            [sys.executable, "-m", self.module, *self.words, "--parent", str(os.getpid())],
             env=environment,
             stdin=subprocess.DEVNULL,
             pass_fds=[self.listener.fileno()] if self.listener is not None else [],

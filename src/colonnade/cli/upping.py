@@ -4,13 +4,15 @@ import asyncio
 import os
 import socket
 import sys
+from typing import NoReturn
 
 from colonnade.cli.console import err, fail, out
 from colonnade.cli.founding import Made, make_demo
 from colonnade.cli.runtime import agencies_here, bring_up_to_date, database_running, explained, opened
-from colonnade.cli.serving import listen
 from colonnade.cli.supervising import Child, Supervisor
 from colonnade.ground.db import embedded
+from colonnade.installation import address_of
+from colonnade.processes import listen
 from colonnade.settings import PREFIX, Settings, secret_of
 
 
@@ -26,6 +28,13 @@ def up(settings: Settings, *, demo: bool) -> None:
             made = asyncio.run(_prepare(settings, demo))
             ended_well = _run(settings, listener, made, cluster)
     sys.exit(0 if ended_well else 1)
+
+
+def become(module: str, settings: Settings) -> NoReturn:
+    """Turn this process into the one of that module: what it loads, no command should have to."""
+    with explained():
+        address_of(settings)
+    os.execve(sys.executable, [sys.executable, "-m", f"colonnade.{module}"], _environment(settings))  # noqa: S606
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -50,9 +59,9 @@ async def _prepare(settings: Settings, demo: bool) -> Made | None:
 
 def _run(settings: Settings, listener: socket.socket, made: Made | None, cluster: embedded.Cluster | None) -> bool:
     listener.set_inheritable(True)
-    words = ["serve", "--fd", str(listener.fileno())]
-    children = [Child("server", words, listener) for _ in range(settings.servers)]
-    children += [Child("worker", ["work"]) for _ in range(settings.workers)]
+    words = ["--fd", str(listener.fileno())]
+    children = [Child("server", "colonnade.serving", words, listener) for _ in range(settings.servers)]
+    children += [Child("worker", "colonnade.working") for _ in range(settings.workers)]
     supervisor = Supervisor(children, _environment(settings))
     supervisor.begin()
     host, port = _reachable_host(settings.host), int(listener.getsockname()[1])

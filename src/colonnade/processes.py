@@ -1,22 +1,15 @@
-"""The two kinds of processes that `up` starts: one answers requests, the other carries out runs."""
+"""What every process of an installation begins with: its tie to a parent, its log lines, its socket."""
 
-import asyncio
 import logging
 import socket
 import sys
 
 import structlog
-import uvicorn
-from starlette.types import ASGIApp
 
-from colonnade import app, worker
 from colonnade.ground.db.processes import die_with_parent
-from colonnade.ground.web.line import BoundedLine
-from colonnade.installation import address_of, direct_address_of
-from colonnade.settings import Settings, master_key_of, pepper_of
+from colonnade.settings import Settings
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-_DRAIN_SECONDS = 10
 
 
 def belong_to(parent: int | None) -> None:
@@ -59,34 +52,3 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def configured(application: ASGIApp) -> uvicorn.Config:
-    """How the application is put on a socket, here and in tests of what arrives there."""
-    return uvicorn.Config(
-        application,
-        loop="uvloop",
-        http=BoundedLine,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
-    )
-
-
-def serve(settings: Settings, listener: socket.socket) -> None:
-    """Answer requests until SIGTERM; those under way are finished first."""
-    set_up_logs(settings)
-    uvicorn.Server(configured(app.create(settings, address_of(settings)))).run(sockets=[listener])
-
-
-def work(settings: Settings) -> None:
-    """Carry out runs until SIGTERM; what is under way is finished or handed back."""
-    set_up_logs(settings)
-    # A worker listens and holds advisory locks, so it goes around a pooler.
-    address = direct_address_of(settings)
-    options = worker.options_from(settings, address, pepper_of(settings), master_key_of(settings))
-    asyncio.run(worker.work(options))
