@@ -12,7 +12,7 @@ from tests.factories import Home, agency_caller, an_agency
 EVERYTHING: dict[str, Any] = {
     "defaultApprovalPolicy": {"publish": "auto", "outreach_send": "require_approval", "indexing_submit": "auto"},
     "lockedSettings": ["approvalPolicy.publish", "creditPool"],
-    "approvalRules": {"publish": {"people": 2, "timeoutSeconds": 86400, "routedTo": "editors"}},
+    "approvalRules": {"publish": {"people": 1, "timeoutSeconds": 86400, "routedTo": "editors"}},
     "defaultModel": "claude-sonnet-4-6",
     "creditPool": "workspace",
     "creditCycle": {"kind": "rolling", "days": 30, "anchor": "2026-01-15"},

@@ -145,9 +145,18 @@ URL: Final = checking.text(1, 2048, pattern=r"https?://[^\s/@?#]+(?:[/?#]\S*)?",
 COLOR: Final = checking.text(4, 7, pattern=r"#(?:[0-9A-Fa-f]{3}){1,2}", says="must be a color such as #1a73e8")
 EMAIL: Final = checking.text(3, 320, pattern=r"[^\s@]+@[^\s@]+\.[^\s@]+", says="must be an e-mail address")
 
+
+def _one_person(value: Any, pointer: str, findings: Findings) -> Any:
+    if value != 1 or isinstance(value, bool):
+        findings.add(pointer, "must be 1: this version counts one decision; a rule that it could not keep is not taken")
+    return value
+
+
+_ONE_PERSON: Final = Rule(_one_person, {"type": "integer", "minimum": 1, "maximum": 1})
+
 _RULE: Final = checking.shape(
     {
-        "people": checking.integer(1, 3),
+        "people": _ONE_PERSON,
         "timeoutSeconds": checking.integer(60, 366 * 86_400),
         "routedTo": checking.text(1, 255),
         "selfApproval": checking.boolean,

@@ -31,7 +31,7 @@ class ChangeAgencySettings(CheckedBody):
         {"defaultApprovalPolicy": {"outreach_send": "require_approval", "publish": "auto"}},
         {
             "lockedSettings": ["approvalPolicy.outreach_send"],
-            "approvalRules": {"publish": {"people": 2, "timeoutSeconds": 86400}},
+            "approvalRules": {"publish": {"people": 1, "timeoutSeconds": 86400}},
             "creditPool": "agency",
             "timezone": "Europe/Berlin",
         },
