@@ -90,17 +90,20 @@ def _operation_id(route: Operation) -> str:
 def _add_parameters(operation: dict[str, Any], place: Place, method: str) -> None:
     parameters = operation.setdefault("parameters", [])
     if place in CONTENT or place is Place.WORKSPACES:
-        parameters.append(_header("X-Workspace-Id", "The workspace that an agency key acts in."))
+        text = "The workspace that an agency key acts in: its id, or `ext:` and your own id for it."
+        parameters.append(_header("X-Workspace-Id", text))
     if method in _WRITES:
-        parameters.append(_header("Idempotency-Key", "Repeating the request with the same key repeats its answer."))
+        text = "Repeating the request with the same key repeats its answer."
+        parameters.append(_header("Idempotency-Key", text, minLength=1, maxLength=255, pattern="^[!-~]+$"))
     if method in {"PATCH", "DELETE"}:
         parameters.append(_header("If-Match", "The `ETag` that was read; 412 when the resource has changed since."))
     if not parameters:
         del operation["parameters"]
 
 
-def _header(name: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "required": False, "description": description, "schema": {"type": "string"}}
+def _header(name: str, description: str, **limits: int | str) -> dict[str, Any]:
+    schema = {"type": "string", **limits}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 
 def _statuses(route: Operation, method: str) -> set[int]:
