@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from colonnade.cli import serving
+from colonnade import processes, serving
 
 HOST = "127.0.0.1"
 _PATIENCE_SECONDS = 20
@@ -44,7 +44,7 @@ class Answer:
 @contextlib.contextmanager
 def standing(app: ASGIApp) -> Iterator[int]:
     """Serve the application as the command line does, in a thread of its own; yields the port."""
-    listener = serving.listen(HOST, 0)
+    listener = processes.listen(HOST, 0)
     server = uvicorn.Server(serving.configured(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server of the tests")
     thread.start()
