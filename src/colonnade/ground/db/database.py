@@ -37,6 +37,7 @@ UNREACHABLE: Final = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that the server has just ended and that has not noticed yet
     TimeoutError,
 )
 """What is raised when the database cannot be asked at all; nothing of the caller's fault."""

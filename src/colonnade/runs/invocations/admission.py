@@ -66,6 +66,10 @@ def _task(row: Record) -> NewTask:
     return NewTask(TASK, {"run": row["run_id"]}, key=row["run_id"], headers=headers, retry=_RETRY)
 
 
+class _NotNow(Exception):
+    """The run moved on while it was being stopped; the next round sees it as it is then."""
+
+
 Duty = Callable[[Connection, Tx, str], Awaitable[None]]
 
 
@@ -80,6 +84,8 @@ async def _each(database: Database, due: str, duty: Duty) -> int:
             done += 1
         except UNREACHABLE:
             raise
+        except _NotNow:
+            continue
         except Exception as error:
             _log.exception("runs.duty_failed", duty=duty.__name__, id=row["id"], error=type(error).__name__)
     return done
@@ -112,10 +118,6 @@ async def _expire(_connection: Connection, tx: Tx, approval_id: str) -> None:
 async def cancel_requested(database: Database) -> int:
     """Stop the runs that somebody asked to stop: charge what they used, release the rest, end the engine's task."""
     return await _each(database, TO_CANCEL, _cancel)
-
-
-class _NotNow(Exception):
-    """The run moved on while it was being stopped; the next round sees it as it is then."""
 
 
 async def _cancel(connection: Connection, tx: Tx, run_id: str) -> None:
