@@ -21,7 +21,7 @@ _FREE: Final = {"self", "cls", "tx", "caller"}
 SQL: Final = re.compile(r"\s*(with|select|insert into|update|delete from)\s")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """One file."""
 
@@ -100,19 +100,19 @@ def arguments(function: Function) -> list[str]:
     return [one.arg for one in every if one.arg not in _FREE]
 
 
-def sql_texts(source: Source) -> Iterator[tuple[int, str]]:
+@functools.cache
+def sql_texts(source: Source) -> tuple[tuple[int, str], ...]:
     """Every SQL statement that is written in the file, with its line, and with the constants put in that it is made of.
 
     What is known only at run time (the names of an order, say) is left out of it.
     """
-    names = vars(importlib.import_module(source.module))
     inside = {id(part) for node in ast.walk(source.tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-    for node in ast.walk(source.tree):
-        if id(node) in inside or not isinstance(node, ast.Constant | ast.JoinedStr):
-            continue
-        text = _text(node, names)
-        if SQL.match(text):
-            yield node.lineno, text
+    nodes = [node for node in ast.walk(source.tree) if isinstance(node, ast.Constant | ast.JoinedStr)]
+    if not any(isinstance(node, ast.Constant) and SQL.match(_text(node, {})) for node in nodes):
+        return ()  # Not even imported: other files may load much, or what is not installed.
+    names = vars(importlib.import_module(source.module))
+    texts = ((node.lineno, _text(node, names)) for node in nodes if id(node) not in inside)
+    return tuple((line, text) for line, text in texts if SQL.match(text))
 
 
 def _text(node: ast.Constant | ast.JoinedStr, names: Mapping[str, Any]) -> str:
