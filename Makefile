@@ -27,11 +27,11 @@ help:
 	@$(PYTHON) tools/can_install.py
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/setup.txt
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r locks/setup.txt
 	@touch $@
 
 .venv/.run: .venv/.made locks/run.txt pyproject.toml
-	@echo "Installing what Colonnade needs ..."
+	@echo "Installing what Colonnade needs; the first time this takes about a minute ..."
 	@$(INSTALL) -r locks/run.txt
 	@$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
 	@touch $@

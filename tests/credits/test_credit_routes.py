@@ -166,8 +166,9 @@ async def test_usage_as_csv_holds_no_formula(database: Database, http: httpx2.As
 
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     header, *rows = csv.reader(io.StringIO(answer.text, newline=""))
-    assert header == ["workspaceId", "model", "credits", "events"]
-    assert [row[1:] for row in rows] == [["'=small", "2.5", "1"], ["", "0.5", "1"], ["", "1", "1"]]
+    assert header == ["workspaceId", "model", "credits", "events", "workspaceName"]
+    assert all(row[4] for row in rows)
+    assert [row[1:4] for row in rows] == [["'=small", "2.5", "1"], ["", "0.5", "1"], ["", "1", "1"]]
 
 
 async def test_bad_questions_about_usage_name_their_parameters(database: Database, http: httpx2.AsyncClient) -> None:

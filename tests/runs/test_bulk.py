@@ -78,12 +78,16 @@ async def test_a_tag_chooses_the_active_workspaces_that_have_it(fleet: Fleet) ->
     await fleet.archive(fleet.ids[1])
 
     action = await fleet.start(an_invocation(tag="tier:premium"))
-    nobody = await fleet.start(an_invocation(tag="tier:none"))
 
     assert set(await fleet.items(action)) == {fleet.ids[0]}
     assert action.selection == {"tag": "tier:premium"}
-    assert nobody.status == "SUCCEEDED"
-    assert nobody.counts == Counts()
+
+
+async def test_a_tag_that_nobody_has_is_a_slip_and_no_success(fleet: Fleet) -> None:
+    with pytest.raises(BadFields) as refused:
+        await fleet.start(an_invocation(tag="tier:none"))
+
+    assert [error.pointer for error in refused.value.errors] == ["/workspaces/tag"]
 
 
 async def test_runs_of_a_bulk_action_wait_in_its_own_line_and_name_it(fleet: Fleet) -> None:

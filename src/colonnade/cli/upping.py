@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import shutil
 import socket
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from colonnade.cli.console import err, fail, out
@@ -94,12 +96,19 @@ def _tell(settings: Settings, url: str, made: Made | None) -> None:
         out.print(f"The demo agency is {made.agency_id}. Its key, shown this once:\n")
         out.print(f"  export COLONNADE_KEY={made.key.reveal()}\n", style="bold")
     else:
-        out.print("Your agencies and their keys are as you left them. Another key: colonnade key create")
-        out.print("Another agency: colonnade agency create --name NAME --owner-email ADDRESS\n")
+        command = _command()
+        out.print(f"Your agencies and their keys are as you left them. Another key: {command} key create")
+        out.print(f"Another agency: {command} agency create --name NAME --owner-email ADDRESS\n")
     out.print("Three things to try next, in another terminal:\n")
     for line in _next_steps(address):
         out.print(f"  {line}\n")
+    out.print("Ctrl-C stops all of it and keeps all of it.\n", style="dim")
     out.print(f"ready {address}")
+
+
+def _command() -> str:
+    """What to type for another command: the bare name where a shell would find it."""
+    return "colonnade" if shutil.which("colonnade") else str(Path(sys.executable).with_name("colonnade"))
 
 
 def _next_steps(url: str) -> list[str]:

@@ -1,6 +1,6 @@
 """How HTTP says usage: sums for reports in JSON or CSV, and the block of one workspace."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -14,8 +14,10 @@ from colonnade.credits import GroupBy, UsageQuery, UsageReport, WorkspaceUsage
 from colonnade.ground.core.amounts import to_number, to_text
 from colonnade.ground.core.csv_text import csv_text
 from colonnade.ground.core.refusals import NotFound
+from colonnade.ground.db.database import Tx
 from colonnade.ground.web import Amount, Body, Instant, Place, Shown, Who, access, call_of, router
 from colonnade.ground.web.operations import House
+from colonnade.tenancy import workspaces
 
 routes = router("Usage")
 
@@ -119,14 +121,30 @@ class WorkspaceUsageShown(Shown):
         )
 
 
-def _as_csv(report: UsageReport, group_by: Sequence[GroupBy]) -> Response:
-    header = [*(_name(group) for group in group_by), "credits", "events"]
-    rows = [[*row.group, to_text(row.credits), row.events] for row in report.rows]
+Names = Mapping[str, str]
+
+
+def _as_csv(report: UsageReport, group_by: Sequence[GroupBy], names: Names) -> Response:
+    """The rows as they are; where they are told by workspace, its name stands last, for people who read invoices."""
+    named = [group_by.index(GroupBy.WORKSPACE)] if GroupBy.WORKSPACE in group_by else []
+    header = [*(_name(group) for group in group_by), "credits", "events", *("workspaceName" for _ in named)]
+    rows = [
+        [*row.group, to_text(row.credits), row.events, *(names.get(str(row.group[at]), "") for at in named)]
+        for row in report.rows
+    ]
     return Response(
         csv_text([header, *rows]).encode(),
         headers={"Content-Disposition": 'attachment; filename="usage.csv"'},
         media_type="text/csv; charset=utf-8",
     )
+
+
+async def _names(tx: Tx, report: UsageReport, group_by: Sequence[GroupBy]) -> Names:
+    if GroupBy.WORKSPACE not in group_by:
+        return {}
+    at = group_by.index(GroupBy.WORKSPACE)
+    found = await workspaces.known(tx, list({str(row.group[at]) for row in report.rows}))
+    return {workspace.id: workspace.name for workspace in found}
 
 
 @routes.get("/v1/usage", response_model=UsageShown)
@@ -141,8 +159,8 @@ async def read_usage(request: Request, query: Annotated[AskUsage, Query()]) -> R
     most = credits.MOST_CSV_ROWS if query.format == "csv" else credits.MOST_ROWS
     async with call.reading() as tx:
         report = await credits.usage(tx, call.caller, query.query(), most=most)
-    if query.format == "csv":
-        return _as_csv(report, query.group_by)
+        if query.format == "csv":
+            return _as_csv(report, query.group_by, await _names(tx, report, query.group_by))
     return call.answer(200, UsageShown.of(report, query.group_by))
 
 

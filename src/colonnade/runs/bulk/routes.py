@@ -1,7 +1,7 @@
 """How HTTP says bulk actions. Their fixed paths stand beside `/v1/workspaces/{id}`, so they are mounted before it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query
 from pydantic import BeforeValidator, Discriminator, Field, Tag
@@ -43,14 +43,23 @@ def _kind(sent: Any) -> str | None:
 
 
 WorkspaceId = Annotated[str, Field(max_length=64)]
+_FORMS: Final = 'must be "all", a list of workspace ids, or {"tag": "key:value"}'
+
+
+def _all(sent: Any) -> Any:
+    if sent != "all":
+        raise ValueError(_FORMS)
+    return sent
+
+
 Selected = Annotated[
-    Annotated[Literal["all"], Tag("all of them")]
+    Annotated[Literal["all"], BeforeValidator(_all), Tag("all of them")]
     | Annotated[list[WorkspaceId], Field(min_length=1, max_length=MOST), Tag("these ids")]
     | Annotated[Tagged, Tag("tagged ones")],
     Discriminator(
         _kind,
         custom_error_type="selection",
-        custom_error_message='must be "all", a list of workspace ids, or {"tag": "key:value"}',
+        custom_error_message=_FORMS,
     ),
 ]
 AnyCase = Annotated[ItemState, BeforeValidator(lambda text: text.upper() if isinstance(text, str) else text)]

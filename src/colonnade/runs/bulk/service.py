@@ -85,6 +85,8 @@ async def _chosen(tx: Tx, selection: Selection) -> list[Workspace]:
     if selection.ids is not None:
         return await _named(tx, selection.ids)
     chosen = await workspaces.all_active(tx, tag=selection.tag, most=MOST + 1)
+    if selection.tag is not None and not chosen:
+        raise BadField("/workspaces/tag", "is a tag that no active workspace within this key's reach has")
     if len(chosen) > MOST:
         raise BadField("/workspaces", f"means more than {MOST} workspaces; choose fewer by a tag or by ids")
     return chosen
