@@ -48,11 +48,18 @@ class Metrics:
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
         )
 
+        self._known: dict[tuple[str | None, str, int], tuple[Counter, Histogram]] = {}
+
     def count(self, visit: Visit) -> None:
         """Take note of one request; unknown paths count as one route, or callers could make up labels."""
-        route = visit.route or "none"
-        self._requests.labels(route, visit.method if visit.route else "any", visit.status).inc()
-        self._seconds.labels(route).observe(visit.duration_ms / 1000)
+        kind = (visit.route, visit.method if visit.route else "any", visit.status)
+        found = self._known.get(kind)
+        if found is None:
+            route = visit.route or "none"
+            found = self._requests.labels(route, *kind[1:]), self._seconds.labels(route)
+            self._known[kind] = found
+        found[0].inc()
+        found[1].observe(visit.duration_ms / 1000)
 
 
 def mount(app: Starlette, probes: Mapping[str, Probe], metrics: Metrics) -> None:

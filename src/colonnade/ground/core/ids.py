@@ -62,8 +62,11 @@ def _uuid7() -> int:
     )
 
 
+_PAIRS: Final = [first + second for first in ALPHABET for second in ALPHABET]
+
+
 def _text(number: int) -> str:
-    return "".join(ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
 
 
 def new_id(prefix: str) -> str:

@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, Literal, TypedDict
 
 from colonnade.ground.core.callers import Reach
@@ -232,6 +233,7 @@ def _unmapped_network(network: Network) -> Network:
     return network
 
 
+@lru_cache(4096)
 def read_address(text: str | None) -> IpAddress | None:
     """The source address as a value; an IPv4 address inside IPv6 (`::ffff:192.0.2.1`) is that IPv4 address."""
     try:

@@ -144,11 +144,11 @@ class KeyRing:
 
     async def verify(self, text: str, address: str | None) -> Verified:
         """Who holds this key. Refuses what is no key, is unknown, revoked or expired, or comes from a wrong address."""
-        if not is_key_text(text):
-            raise _invalid()
         pepper = self._database.pepper
         entry = self._warm(pepper.digest(text))
         if entry is None:
+            if not is_key_text(text):
+                raise _invalid()
             entry = await self._load(pepper.digests(text))
         return entry.check(address)
 

@@ -69,8 +69,10 @@ def _stored_keys(call: Call) -> StoredKeys:
 
 
 def _wanted(call: Call, include: str | None) -> list[str]:
+    if not include:
+        return []
     known = _catalogue(call)
-    names = [name.strip() for name in (include or "").split(",") if name.strip()]
+    names = [name.strip() for name in include.split(",") if name.strip()]
     for name in names:
         if name not in known:
             raise BadField("?include", f"`{name[:50]}` is not known; known are {', '.join(known)}")

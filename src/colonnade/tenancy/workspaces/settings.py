@@ -24,8 +24,9 @@ def effective(agency: Mapping[str, Any], own: Mapping[str, Any]) -> EffectiveSet
 
     def settle(path: str, mine: Any, above: Any, default: Any) -> Any:
         locked = is_locked(agency, path)
-        found = [("workspace", None if locked else mine), ("agency", above), ("default", default)]
-        source, value = next((pair for pair in found if pair[1] is not None), ("default", None))
+        source, value = ("default", default) if above is None else ("agency", above)
+        if mine is not None and not locked:
+            source, value = "workspace", mine
         sources[path] = {"source": source, "locked": locked}
         return value
 
