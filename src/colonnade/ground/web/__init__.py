@@ -16,7 +16,7 @@ query parameters a `Body` model in `Annotated[Query…, Query()]`, so that unkno
 """
 
 from colonnade.ground.web.access import Access, Place, Who, access
-from colonnade.ground.web.calls import Call, call_of, entity_tag, json_answer
+from colonnade.ground.web.calls import Call, call_of, entity_tag, json_answer, to_json
 from colonnade.ground.web.operations import House, Operation, router
 from colonnade.ground.web.shapes import Amount, Body, Credits, Flag, Instant, Name, PageOf, Shown, Whole, examples
 
@@ -42,4 +42,5 @@ __all__ = [
     "examples",
     "json_answer",
     "router",
+    "to_json",
 ]

@@ -162,11 +162,12 @@ def to_json(shape: BaseModel) -> bytes:
     return shape.__pydantic_serializer__.to_json(shape, by_alias=True)
 
 
-def json_answer(status: int, shape: BaseModel | None, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer with the shape's JSON as its body, or with none."""
+def json_answer(status: int, shape: BaseModel | bytes | None, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer with the shape's JSON as its body (or JSON that is written already), or with none."""
     if shape is None:
         return Response(status_code=status, headers=dict(headers or {}))
-    return Response(to_json(shape), status, headers=dict(headers or {}), media_type="application/json")
+    body = shape if isinstance(shape, bytes) else to_json(shape)
+    return Response(body, status, headers=dict(headers or {}), media_type="application/json")
 
 
 def entity_tag(version: int) -> dict[str, str]:

@@ -39,8 +39,14 @@ class Arguments:
         return found
 
     def _read(self, model: type[BaseModel], request: Request) -> BaseModel:
+        if not request.scope["query_string"]:
+            return self._checked(model, {})
         sent = request.query_params
         values = {name: sent.getlist(name) if name in self.lists else sent[name] for name in sent}
+        return self._checked(model, values)
+
+    @staticmethod
+    def _checked(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
         try:
             return model.model_validate(values)
         except ValidationError as error:

@@ -1,33 +1,45 @@
 """The reader of single workspaces: whoever asks at the same moment is answered by one trip to the database.
 
-Nothing is kept between trips, so an answer is never older than the question.
+Every answer is made of the row that was read just now. What is kept is the work alone: a row that says the same as
+before is not taken apart again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 from colonnade.ground.core.callers import Caller, Reach
 from colonnade.ground.core.refusals import NotFound
 from colonnade.ground.db.batches import SharedCall
 from colonnade.ground.db.database import UNREACHABLE, Database, Record, scope_of, unavailable
+from colonnade.ground.db.jsonb import decode
 from colonnade.tenancy.workspaces import settings as rules
 from colonnade.tenancy.workspaces.model import WORKSPACE, EffectiveSettings, Workspace
-from colonnade.tenancy.workspaces.store import workspace_of
+from colonnade.tenancy.workspaces.store import COLUMNS
 
 READ: Final = "select * from read_workspaces($1, $2, $3)"
 
+_NAMES: Final = (*COLUMNS.split(", "), "agency_settings", "last_active_at")
+_AS_JSON: Final = frozenset({"tags", "metadata", "settings", "brand", "white_label", "agency_settings"})
+_KEPT: Final = 1024
+_LARGE: Final = 8192
+"""Characters of a row that is too large to be kept."""
+
 _Ask = tuple[Reach, str]
+_Facts = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceView:
-    """A workspace with what holds for it and when it was last active."""
+    """A workspace with what holds for it and when it was last active. Views of one content may be one object."""
 
     workspace: Workspace
     in_force: EffectiveSettings
     last_active_at: datetime | None
+    written: dict[tuple[str, ...], bytes] = field(default_factory=dict, compare=False)
+    """How this very content was written for callers before, by the blocks that were wanted."""
 
 
 class WorkspaceReader:
@@ -65,5 +77,16 @@ class WorkspaceReader:
 
 
 def _view(row: Record) -> WorkspaceView:
-    workspace = workspace_of(row)
-    return WorkspaceView(workspace, rules.effective(row["agency_settings"], workspace.settings), row["last_active_at"])
+    """The view of a row; the whole content is the key, so another content is never answered with."""
+    _place, *values = row.values()
+    facts = tuple(values)
+    size = sum(len(value) for value in facts if isinstance(value, str))
+    return _view_of(facts) if size < _LARGE else _view_of.__wrapped__(facts)
+
+
+@lru_cache(_KEPT)
+def _view_of(facts: _Facts) -> WorkspaceView:
+    values = {name: decode(value) if name in _AS_JSON else value for name, value in zip(_NAMES, facts, strict=True)}
+    agency, last_active_at = values.pop("agency_settings"), values.pop("last_active_at")
+    workspace = Workspace(**{**values, "tags": tuple(values["tags"])})
+    return WorkspaceView(workspace, rules.effective(agency, workspace.settings), last_active_at)

@@ -11,7 +11,7 @@ from colonnade.ground.core.ids import is_id
 from colonnade.ground.core.instants import format_optional
 from colonnade.ground.core.refusals import BadField, NotFound
 from colonnade.ground.db.database import Tx
-from colonnade.ground.web import Call, PageOf, Place, Who, access, call_of, entity_tag, router
+from colonnade.ground.web import Call, PageOf, Place, Who, access, call_of, entity_tag, json_answer, router, to_json
 from colonnade.tenancy import workspaces
 from colonnade.tenancy.workspaces.model import Paging, StoredKeys, Workspace
 from colonnade.tenancy.workspaces.reader import WorkspaceReader, WorkspaceView
@@ -155,12 +155,20 @@ async def read_workspace(request: Request, workspace_id: str, query: Annotated[R
     reader: WorkspaceReader | None = getattr(request.app.state, READER, None)
     if reader is not None and is_id("ws", workspace_id) and _OF_A_VIEW.keys() >= set(names):
         view = await reader.read(call.caller, workspace_id)
-        shown = WorkspaceShown.of(view.workspace, {name: _OF_A_VIEW[name](view) for name in names})
-        return call.answer(200, shown, headers=entity_tag(view.workspace.version))
+        return json_answer(200, _written(view, tuple(names)), entity_tag(view.workspace.version))
     async with call.reading() as tx:
         workspace = await workspaces.get(tx, call.caller, await _named(call, tx, workspace_id))
         shown = await _one(call, tx, workspace, names)
     return call.answer(200, shown, headers=entity_tag(workspace.version))
+
+
+def _written(view: WorkspaceView, names: tuple[str, ...]) -> bytes:
+    """The answer's bytes; written once for each content that was read."""
+    known = view.written.get(names)
+    if known is None:
+        shown = WorkspaceShown.of(view.workspace, {name: _OF_A_VIEW[name](view) for name in names})
+        known = view.written[names] = to_json(shown)
+    return known
 
 
 @routes.patch("/v1/workspaces/{workspace_id}", response_model=WorkspaceShown)

@@ -22,8 +22,10 @@ def effective(agency: Mapping[str, Any], own: Mapping[str, Any]) -> EffectiveSet
     values: dict[str, Any] = {}
     sources: dict[str, dict[str, Any]] = {}
 
+    has_locks = bool(agency.get("lockedSettings"))
+
     def settle(path: str, mine: Any, above: Any, default: Any) -> Any:
-        locked = is_locked(agency, path)
+        locked = has_locks and is_locked(agency, path)
         source, value = ("default", default) if above is None else ("agency", above)
         if mine is not None and not locked:
             source, value = "workspace", mine

@@ -122,12 +122,9 @@ class WorkspaceShown(Shown):
 
     @classmethod
     def of(cls, workspace: Workspace, blocks: Mapping[str, Any]) -> "WorkspaceShown":
-        """The workspace as callers read it, with these blocks under their wire names.
-
-        Its values come from the database, which has checked them, so they are not checked once more.
-        """
+        """The workspace as callers read it, with these blocks under their wire names."""
         named = {_FIELDS[name]: value for name, value in blocks.items()}
-        return cls.model_construct(
+        return cls(
             id=workspace.id,
             external_id=workspace.external_id,
             name=workspace.name,
