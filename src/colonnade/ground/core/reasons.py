@@ -76,7 +76,8 @@ REASONS: Final[dict[str, Reason]] = {
     "auth.invalid": Reason(
         "UNAUTHORIZED",
         "Not a valid API key",
-        "The credential is not a key of this installation: unknown, mistyped (its checksum fails) or sent twice with different values.",
+        "The credential is no key of this installation: unknown, mistyped (its checksum fails) or sent twice with "
+        "different values.",
         "Check that the whole key was copied; make a new one if it is lost, for keys are shown only once.",
     ),
     "keys.revoked": Reason(

@@ -78,8 +78,8 @@ def _missing(wanted: Sequence[Migration], applied: dict[int, str]) -> list[Migra
     newer = sorted(set(applied) - set(ours))
     if newer:
         raise MigrationRefused(
-            f"The database has migration {newer[-1]}, which this version does not know: it was used by a newer Colonnade. "
-            "Run that version, or restore a backup of this one."
+            f"The database has migration {newer[-1]}, which this version does not know: it was used by a newer "
+            "Colonnade. Run that version, or restore a backup of this one."
         )
     for number, sha256 in applied.items():
         if ours[number].sha256 != sha256:
