@@ -22,7 +22,7 @@ from colonnade.tenancy.workspaces.store import COLUMNS
 READ: Final = "select * from read_workspaces($1, $2, $3)"
 
 _NAMES: Final = (*COLUMNS.split(", "), "agency_settings", "last_active_at")
-_AS_JSON: Final = frozenset({"tags", "metadata", "settings", "brand", "white_label", "agency_settings"})
+_AS_JSON: Final = frozenset({"metadata", "settings", "brand", "white_label", "agency_settings"})
 _KEPT: Final = 1024
 _LARGE: Final = 8192
 """Characters of a row that is too large to be kept."""
@@ -62,24 +62,20 @@ class WorkspaceReader:
         await self._calls.close()
 
     async def _read(self, asks: Sequence[_Ask]) -> list[WorkspaceView | None]:
-        distinct = list(dict.fromkeys(asks))
-        columns = (
-            [reach.agency_id for reach, _ in distinct],
-            [scope_of(reach) for reach, _ in distinct],
-            [workspace_id for _, workspace_id in distinct],
-        )
+        wanted = [(reach.agency_id, scope_of(reach), workspace_id) for reach, workspace_id in asks]
+        columns = zip(*dict.fromkeys(wanted), strict=True)
         try:
             rows = await self._database.lookup(READ, *columns)
         except UNREACHABLE as error:
             raise unavailable() from error
-        views = {distinct[row["place"] - 1]: _view(row) for row in rows}
-        return [views.get(ask) for ask in asks]
+        views = {(row["agency_id"], row["scope"], row["id"]): _view(row) for row in rows}
+        return [views.get(one) for one in wanted]
 
 
 def _view(row: Record) -> WorkspaceView:
     """The view of a row; the whole content is the key, so another content is never answered with."""
-    _place, *values = row.values()
-    facts = tuple(values)
+    _scope, *values = row.values()
+    facts = tuple(tuple(value) if isinstance(value, list) else value for value in values)
     size = sum(len(value) for value in facts if isinstance(value, str))
     return _view_of(facts) if size < _LARGE else _view_of.__wrapped__(facts)
 
@@ -88,5 +84,5 @@ def _view(row: Record) -> WorkspaceView:
 def _view_of(facts: _Facts) -> WorkspaceView:
     values = {name: decode(value) if name in _AS_JSON else value for name, value in zip(_NAMES, facts, strict=True)}
     agency, last_active_at = values.pop("agency_settings"), values.pop("last_active_at")
-    workspace = Workspace(**{**values, "tags": tuple(values["tags"])})
+    workspace = Workspace(**values)
     return WorkspaceView(workspace, rules.effective(agency, workspace.settings), last_active_at)
