@@ -17,16 +17,10 @@ from colonnade.settings import Settings, pepper_of
 from colonnade.tenancy.workspaces import Workspace
 from tests.factories import Home, a_workspace, an_agency
 from tests.hostile.standing import Line, standing
+from tests.house.installed import photograph
 from tests.serving import a_key
 
-Census = Callable[[], Awaitable[dict[str, int]]]
-
-_TENANT_TABLES = """
-select c.table_name from information_schema.columns c
-join information_schema.tables t using (table_schema, table_name)
-where c.table_schema = 'public' and c.column_name = 'agency_id' and t.table_type = 'BASE TABLE'
-  and c.table_name not in ('request_log', 'api_key_use')
-"""
+Census = Callable[[], Awaitable[dict[str, list[str]]]]
 
 
 @pytest.fixture(scope="session")
@@ -71,13 +65,9 @@ async def target(house: Database, port: int) -> Target:
 
 @pytest_asyncio.fixture
 async def census(owner: "asyncpg.Connection[asyncpg.Record]", target: Target) -> Census:
-    """Counts every row that the target's agency has, but for what is noted of every request."""
-    tables = [row["table_name"] for row in await owner.fetch(_TENANT_TABLES)]
-    counts = " union all ".join(
-        f"select '{table}' as name, count(*) as rows from \"{table}\" where agency_id = $1" for table in tables
-    )
+    """Every row that the target's agency has, but for what is noted of every request."""
 
-    async def count() -> dict[str, int]:
-        return {row["name"]: row["rows"] for row in await owner.fetch(counts, target.home.agency_id)}
+    async def rows() -> dict[str, list[str]]:
+        return await photograph(owner, target.home.agency_id)
 
-    return count
+    return rows

@@ -199,6 +199,19 @@ async def test_a_bad_query_names_its_parameter(target: Target, query: str, point
     assert answer.pointers == [pointer]
 
 
+@pytest.mark.parametrize(
+    "moment", ["5", "0.5", "-1", "1e9", "2026-02-01", "2026-02-01T00:00:00", "now", "2026-13-01T00:00Z"]
+)
+async def test_a_moment_is_a_text_with_a_zone_and_nothing_else(target: Target, moment: str) -> None:
+    asked = await target.line.sends("GET", f"/v1/audit-log?from={moment}")
+    made = await target.line.sends(
+        "POST", "/v1/api-keys", body=json.dumps({"name": "K", "preset": "master", "expiresAt": moment}).encode()
+    )
+
+    assert (asked.status, asked.pointers) == (400, ["?from"])
+    assert (made.status, made.pointers) == (400, ["/expiresAt"])
+
+
 async def test_all_bad_parameters_of_a_query_are_named_at_once(target: Target) -> None:
     answer = await target.line.sends("GET", f"{WORKSPACES}?limit=0&sort=up&count=no&active=maybe&x=1")
 

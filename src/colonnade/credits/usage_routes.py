@@ -147,7 +147,10 @@ async def _names(tx: Tx, report: UsageReport, group_by: Sequence[GroupBy]) -> Na
     return {workspace.id: workspace.name for workspace in found}
 
 
-@routes.get("/v1/usage", response_model=UsageShown)
+_CSV: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+
+
+@routes.get("/v1/usage", response_model=UsageShown, responses=_CSV)
 @access(Who.ANY_KEY, "usage:read", place=Place.WORKSPACES)
 async def read_usage(request: Request, query: Annotated[AskUsage, Query()]) -> Response:
     """Sum up usage.

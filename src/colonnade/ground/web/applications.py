@@ -88,11 +88,11 @@ def _no_route(request: Request, error: HTTPException) -> Response:
 
 def _methods_at(request: Request) -> list[str]:
     """What all routes of this path together take; the framework names those of the first one alone."""
-    found: set[str] = set()
-    for route in request.app.routes:
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
-            found |= route.methods or set()
-    return sorted(found)
+    path = request.scope["path"]
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    meant = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    fixed = [route for route in meant if route.path == path]
+    return sorted({method for route in fixed or meant for method in route.methods or ()})
 
 
 def shown_path(path: str) -> str:

@@ -57,8 +57,17 @@ def make_document(app: FastAPI, *, title: str, version: str, description: str) -
     schemas["Problem"] = problem
     for route in operations(app.routes):
         for method in route.methods or ():
-            _complete(document["paths"][route.path_format][method.lower()], route, method)
+            operation = document["paths"][route.path_format][method.lower()]
+            _complete(operation, route, method)
+            _say_whether_body_is_needed(operation, schemas)
     return document
+
+
+def _say_whether_body_is_needed(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """An empty body reads as `{}`: it may be left out wherever no field of it is required."""
+    if "requestBody" in operation:
+        named: str = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        operation["requestBody"]["required"] = bool(schemas[named.rsplit("/", 1)[1]].get("required"))
 
 
 def operations(routes: list[BaseRoute]) -> list[Operation]:

@@ -1,8 +1,9 @@
 """The shapes of bodies and answers: camelCase on the wire, unknown fields refused, one way to write an amount."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -68,8 +69,12 @@ def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+_MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
+"""How a moment begins; the parser behind it would take a bare number for seconds since 1970."""
+
+
 def _only_text(value: Any) -> Any:
-    if isinstance(value, (str, datetime)):
+    if isinstance(value, datetime) or (isinstance(value, str) and _MOMENT.match(value)):
         return value
     raise ValueError("must be a time as text, as in 2026-02-01T00:00:00Z")
 

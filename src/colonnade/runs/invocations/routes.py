@@ -29,7 +29,26 @@ from colonnade.runs.invocations.shapes import (
 routes = router("Agent")
 
 FOREGROUND_SECONDS: Final = 55.0
-_TEXT: Final = {"text/event-stream": {"schema": {"type": "string"}}}
+_TOLD: Final = {
+    "type": "object",
+    "required": ["number", "event", "at"],
+    "properties": {
+        "number": {"type": "integer", "minimum": 1},
+        "event": {"type": "string"},
+        "at": {"type": "string", "format": "date-time"},
+    },
+}
+_EVENT: Final = {
+    "type": "object",
+    "description": "One event of the stream; its `data` is JSON.",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "Its number, for `Last-Event-ID`."},
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": _TOLD},
+    },
+}
+_TEXT: Final = {"text/event-stream": {"schema": _EVENT}}
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {200: {"description": "Events as they happen.", "content": _TEXT}}
 
 

@@ -294,4 +294,6 @@ class ListInvocations(Body):
 class Follow(Body):
     """From where on."""
 
-    after: int = Field(0, ge=0, description="The number of the last event that is known; `Last-Event-ID` comes first.")
+    after: int = Field(
+        0, ge=0, le=999_999_999, description="The number of the last event that is known; `Last-Event-ID` comes first."
+    )
