@@ -38,8 +38,9 @@ async def unchanged(installed: Installed) -> World:
 
 
 def _with_ids_of(world: World, body: Any) -> Any:
-    """The example with a workspace of this world where it names one."""
-    return json.loads(re.sub(r"\bws_[0-9a-z]{26}\b", world.first.id, json.dumps(body)))
+    """The example with a workspace of this world, or the tag of one, where it names one."""
+    text = re.sub(r"\bws_[0-9a-z]{26}\b", world.first.id, json.dumps(body))
+    return json.loads(text.replace("tier:premium", world.first.tags[0]))
 
 
 async def _call(installed: Installed, world: World, operation: Described, body: Any) -> httpx2.Response:

@@ -6,6 +6,7 @@ Read by the fuzzer's own process, which names this module in its environment.
 import json
 import os
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,11 +70,20 @@ def before_call(_context: HookContext, case: "Case[Any]", kwargs: dict[str, Any]
         case.headers["X-Workspace-Id"] = workspace
     if number % 8:
         _forget(case)
-    if case.operation.path == "/v1/agent/invoke" and isinstance(case.body, dict):
+    if isinstance(case.body, dict):
+        case.body = {**case.body, **_known(case.operation.path, case.body)}
+
+
+def _known(path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said instead of things that nobody finds by chance."""
+    if path == "/v1/agent/invoke":
         # A run that waits for a person answers in the foreground after 55 seconds: true, and of no use here.
-        case.body = {**case.body, "skill": "draft_post", "mode": "BACKGROUND"}
+        return {"skill": "draft_post", "mode": "BACKGROUND"}
+    named = [name for name in _WORKSPACES if isinstance(body.get(name), str)]
+    return {name: ids.one("workspace_id") for name in named}
 
 
+_WORKSPACES: Final = ("workspaceId", "fromWorkspaceId", "toWorkspaceId")
 _UNGUESSABLE: Final = ("cursor", "include", "workspaceId")
 """Parameters whose good values nobody finds by chance: mostly left out, so that the others are tried at all."""
 

@@ -126,7 +126,7 @@ def _statuses(route: Operation, method: str) -> set[int]:
         statuses |= {404, 409, 413, 422}
     if method in {"PATCH", "DELETE"}:
         statuses.add(412)
-    if declared.scope in {"runs:start", "credits:charge"}:
+    if declared.scope in {"runs:start", "credits:charge", "credits:transfer"}:
         statuses.add(402)
     return statuses
 

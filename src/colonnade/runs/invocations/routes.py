@@ -62,7 +62,15 @@ async def list_skills(request: Request) -> Response:
     return call.answer(200, SkillsShown(skills=[SkillShown.of(skill, prices) for skill in skills.SKILLS.values()]))
 
 
-@routes.post("/v1/agent/invoke", status_code=202, response_model=Handle)
+_ENDED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": InvocationShown, "description": "The ended invocation (`FOREGROUND`)"}
+}
+_STOPPING: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"model": InvocationShown, "description": "A worker still has to stop it"}
+}
+
+
+@routes.post("/v1/agent/invoke", status_code=202, response_model=Handle, responses=_ENDED)
 @access(Who.ANY_KEY, "runs:start", place=Place.NAMED)
 async def invoke(request: Request, body: Invoke) -> Response:
     """Start a skill.
@@ -171,7 +179,7 @@ def _last_seen(request: Request, after: int) -> int:
     return int(header)
 
 
-@routes.post("/v1/agent/invocations/{invocation_id}/cancel", response_model=InvocationShown)
+@routes.post("/v1/agent/invocations/{invocation_id}/cancel", response_model=InvocationShown, responses=_STOPPING)
 @access(Who.ANY_KEY, "runs:cancel", place=Place.ROW)
 async def cancel(request: Request, invocation_id: str) -> Response:
     """Cancel an invocation.
