@@ -13,12 +13,11 @@ from http.client import HTTPConnection, HTTPException
 from typing import Final
 
 import psutil
-import uvicorn
 from starlette.types import ASGIApp
 
 from bench.load import pin
 from colonnade.processes import listen
-from colonnade.serving import configured
+from colonnade.serving import answer
 
 _PATIENCE_SECONDS: Final = 60.0
 
@@ -87,4 +86,4 @@ def _ask(port: int, path: str, key: str) -> bytes:
 def serve_handed_on(application: ASGIApp) -> None:
     """Answer, as the shipped process does, on the socket that the process which started this one listens with."""
     listener = socket.socket(fileno=int(sys.argv[-1]))
-    uvicorn.Server(configured(application)).run(sockets=[listener])
+    answer(application, listener)

@@ -4,6 +4,7 @@ An entry of its own, so that commands and workers do not load what only servers 
 """
 
 import argparse
+import gc
 import socket
 
 import uvicorn
@@ -37,7 +38,14 @@ def configured(application: ASGIApp) -> uvicorn.Config:
 def serve(settings: Settings, listener: socket.socket) -> None:
     """Answer requests until SIGTERM; those under way are finished first."""
     set_up_logs(settings)
-    uvicorn.Server(configured(app.create(settings, address_of(settings)))).run(sockets=[listener])
+    answer(app.create(settings, address_of(settings)), listener)
+
+
+def answer(application: ASGIApp, listener: socket.socket) -> None:
+    """Let an application answer what comes in by this socket, until SIGTERM."""
+    gc.collect()
+    gc.freeze()  # what is here now stays as long as the process, so no later collection looks through it again
+    uvicorn.Server(configured(application)).run(sockets=[listener])
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """What stands between the door and the routes; made before the first request, when all routes are there."""
-        self._operations: dict[str, list[Operation]] = {}
+        self._operations: dict[tuple[str, int], list[Operation]] = {}
         for route in self.routes:
             if isinstance(route, Operation):
                 self._operations.setdefault(_beginning(route.path), []).append(route)
@@ -53,9 +53,10 @@ class Application(FastAPI):
             await _no_route(request, error)(scope, receive, send)
 
 
-def _beginning(path: str) -> str:
-    """The version and the noun of a path: `/v1/workspaces` of all that lies below it."""
-    return "/".join(path.split("/", 3)[:3])
+def _beginning(path: str) -> tuple[str, int]:
+    """The noun of a path, `workspaces` of all that lies below `/v1/workspaces`, and how many parts it has."""
+    parts = path.split("/", 33)
+    return (parts[2] if len(parts) > 2 else ""), len(parts)
 
 
 def assemble(house: House, routers: Sequence[APIRouter], lifespan: Lifespan | None = None) -> FastAPI:

@@ -21,8 +21,11 @@ from colonnade.tenancy.workspaces.store import COLUMNS
 
 READ: Final = "select * from read_workspaces($1, $2, $3)"
 
-_NAMES: Final = (*COLUMNS.split(", "), "agency_settings", "last_active_at")
+_NAMES: Final = ("scope", *COLUMNS.split(", "), "agency_settings", "last_active_at")
 _AS_JSON: Final = frozenset({"metadata", "settings", "brand", "white_label", "agency_settings"})
+_TAGS: Final = _NAMES.index("tags")
+_LONG: Final = tuple(_NAMES.index(name) for name in sorted(_AS_JSON))
+_FACTS: Final = ("tags", *_NAMES[1:_TAGS], *_NAMES[_TAGS + 1 :])
 _KEPT: Final = 1024
 _LARGE: Final = 8192
 """Characters of a row that is too large to be kept."""
@@ -74,15 +77,14 @@ class WorkspaceReader:
 
 def _view(row: Record) -> WorkspaceView:
     """The view of a row; the whole content is the key, so another content is never answered with."""
-    _scope, *values = row.values()
-    facts = tuple(tuple(value) if isinstance(value, list) else value for value in values)
-    size = sum(len(value) for value in facts if isinstance(value, str))
+    facts = (tuple(row[_TAGS]), *row[1:_TAGS], *row[_TAGS + 1 :])
+    size = sum([len(row[place]) for place in _LONG])
     return _view_of(facts) if size < _LARGE else _view_of.__wrapped__(facts)
 
 
 @lru_cache(_KEPT)
 def _view_of(facts: _Facts) -> WorkspaceView:
-    values = {name: decode(value) if name in _AS_JSON else value for name, value in zip(_NAMES, facts, strict=True)}
+    values = {name: decode(value) if name in _AS_JSON else value for name, value in zip(_FACTS, facts, strict=True)}
     agency, last_active_at = values.pop("agency_settings"), values.pop("last_active_at")
     workspace = Workspace(**values)
     return WorkspaceView(workspace, rules.effective(agency, workspace.settings), last_active_at)
