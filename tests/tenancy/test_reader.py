@@ -198,6 +198,16 @@ async def test_a_change_is_seen_by_the_very_next_read(database: Database) -> Non
     assert [view.workspace.version for view in seen] == [1, 2]
 
 
+async def test_a_row_too_large_to_be_kept_is_read_like_any_other(database: Database) -> None:
+    home = await an_agency(database)
+    workspace = await a_workspace(database, home, tags=["a:b", "c:d"], brand={"detailedDescription": "x" * 9000})
+    reader = WorkspaceReader(database)
+
+    views = [await reader.read(home.caller, workspace.id) for _ in range(2)]
+
+    assert [view.workspace for view in views] == [workspace, workspace]
+
+
 async def test_a_reach_that_holds_anything_but_workspace_ids_is_never_asked_with(database: Database) -> None:
     homes, ids = await two_agencies(database)
     crooked = agency_caller(homes[0].agency_id)
