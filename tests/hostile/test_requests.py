@@ -212,6 +212,25 @@ async def test_a_moment_is_a_text_with_a_zone_and_nothing_else(target: Target, m
     assert (made.status, made.pointers) == (400, ["/expiresAt"])
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-12:00"])
+async def test_a_moment_beyond_the_calendar_is_a_bad_field(target: Target, moment: str) -> None:
+    answer = await target.line.sends("GET", f"/v1/audit-log?from={moment}")
+
+    assert (answer.status, answer.pointers) == (400, ["?from"])
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+async def test_days_at_the_ends_of_the_calendar_are_bad_fields(target: Target, zone: str) -> None:
+    await target.line.sends("PATCH", "/v1/agency/settings", body=json.dumps({"timezone": zone}).encode())
+
+    for query in ("from=0001-01-01", "to=0001-01-01", "from=9999-12-31", "to=9999-12-31T23:59:59-12:00"):
+        answer = await target.line.sends("GET", f"/v1/usage?{query}")
+
+        assert (answer.status, answer.pointers) == (400, [f"?{query.partition('=')[0]}"]), query
+    for query in ("from=0002-01-01&to=9998-12-31", "from=0002-01-01&to=9998-12-31&groupBy=day"):
+        assert (await target.line.sends("GET", f"/v1/usage?{query}")).status == 200, query
+
+
 async def test_all_bad_parameters_of_a_query_are_named_at_once(target: Target) -> None:
     answer = await target.line.sends("GET", f"{WORKSPACES}?limit=0&sort=up&count=no&active=maybe&x=1")
 

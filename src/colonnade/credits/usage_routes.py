@@ -50,6 +50,8 @@ def _day_or_instant(value: Any) -> Any:
         raise ValueError("must be a day such as 2026-02-01, or a time such as 2026-02-01T00:00:00Z") from error
     if isinstance(moment, datetime) and moment.tzinfo is None:
         raise ValueError("must say its zone, as in 2026-02-01T00:00:00Z")
+    if not 1 < moment.year < 9999:
+        raise ValueError("lies beyond the calendar of some zone")
     return moment
 
 
