@@ -7,6 +7,7 @@ import sys
 import time
 from itertools import cycle
 from pathlib import Path
+from typing import cast
 
 import httptools
 import uvloop
@@ -24,8 +25,7 @@ class _Connection(asyncio.Protocol):
         self.wrong = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._ask()
 
     def data_received(self, data: bytes) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 import psutil
 
 from bench.engine_steps import SLOTS, Steps
+from bench.installation import WORKSPACES
 from bench.load import tool_name
 from bench.reads import BASE, GOAL, Measured, Plan, cores
 
@@ -87,6 +88,10 @@ def markdown(results: Results) -> str:
             "An authenticated `GET /v1/workspaces/{id}` as shipped (row security, rate limit, request log, last use of",
             "keys and metrics are on), against the same framework and server settings that return the same bytes with",
             f"nothing else. Medians of {plan.rounds} rounds of {plan.seconds:g} s in turn; each ratio is of one round.",
+            "",
+            f"{WORKSPACES} workspaces are asked for in turn. Each answer is made of the row as the database has it at that",
+            "moment; a row that says the same as before is not taken apart again. The third server does without shared",
+            "trips and without that.",
             "",
             f"{plan.connections} connections at once:",
             "",
