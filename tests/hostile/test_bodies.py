@@ -157,6 +157,27 @@ async def test_all_wrong_fields_of_a_key_are_named_at_once(target: Target, censu
     assert await census() == before
 
 
+NULLS: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("/v1/agency", {"": None, "branding": {"colour": None}}, ["/", "/branding/colour"]),
+    ("/v1/agency/settings", {"x": None, "approvalRules": {"publish": {"y": None}}}, ["/approvalRules/publish/y", "/x"]),
+    ("", {"nme": None, "settings": {"approvalPolicy": {"sing": None}}}, ["/nme", "/settings/approvalPolicy/sing"]),
+    ("", {"brand": {"tone": None}, "settings": {"model": None}}, ["/brand/tone", "/settings/model"]),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "pointers"), NULLS)
+async def test_an_unknown_field_of_a_patch_is_named_also_where_it_is_null(
+    target: Target, census: Census, path: str, body: dict[str, Any], pointers: list[str]
+) -> None:
+    before = await census()
+
+    at = path or f"{WORKSPACES}/{target.workspace.id}"
+    answer = await target.line.sends("PATCH", at, body=json.dumps(body).encode())
+
+    assert (answer.status, answer.pointers) == (400, pointers)
+    assert await census() == before
+
+
 @pytest.mark.parametrize(
     ("amount", "status"),
     [

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from colonnade.ground.core.amounts import from_decimal, to_number
+from colonnade.ground.core.merging import merge
 from colonnade.ground.core.refusals import BadFields, FieldError
 
 
@@ -60,6 +61,25 @@ def patch_schema(schema: Schema) -> dict[str, Any]:
     kept = {name: value for name, value in schema.items() if name != "required"}
     fields = {name: {"anyOf": [patch_schema(one), {"type": "null"}]} for name, one in schema["properties"].items()}
     return {**kept, "properties": fields}
+
+
+def merged(schema: Schema, target: Any, patch: Any) -> Any:
+    """The target with a merge patch (RFC 7396) applied; unknown names stay in it, also null ones, so that a check of
+    this schema refuses them by name."""
+    return _with_unknown(schema, merge(target, patch), patch)
+
+
+def _with_unknown(schema: Schema, kept: Any, patch: Any) -> Any:
+    known = schema.get("properties")
+    if known is None or not isinstance(patch, dict):
+        return kept
+    unknown = {name: value for name, value in patch.items() if name not in known}
+    inside = {
+        name: _with_unknown(known[name], kept[name], patch[name])
+        for name in patch
+        if name in known and isinstance(kept.get(name), dict)
+    }
+    return {**kept, **inside, **unknown}
 
 
 def escaped(name: str) -> str:

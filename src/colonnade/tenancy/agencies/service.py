@@ -5,8 +5,9 @@ from typing import Any
 import asyncpg
 
 from colonnade.ground.core.callers import Caller, CallerKind, Reach
+from colonnade.ground.core.checking import merged
 from colonnade.ground.core.ids import new_id, new_request_id
-from colonnade.ground.core.merging import changes, merge
+from colonnade.ground.core.merging import changes
 from colonnade.ground.core.refusals import NotFound, Refused
 from colonnade.ground.core.scopes import AGENCY_SCOPES
 from colonnade.ground.db.database import Database, Tx
@@ -76,7 +77,7 @@ async def update(tx: Tx, caller: Caller, *, patch: dict[str, Any], expected_vers
     caller.require("agency:write")
     agency = await _opened(tx, expected_version)
     before = {"name": agency.name, "website": agency.website, "branding": dict(agency.branding)}
-    after = checked(PROFILE, merge(before, patch))
+    after = checked(PROFILE, merged(PROFILE.schema, before, patch))
     return await _changed(tx, caller, agency, profile=after, settings=dict(agency.settings))
 
 
@@ -89,7 +90,7 @@ async def update_settings(
     """
     caller.require("agency:write")
     agency = await _opened(tx, expected_version)
-    after = checked(SETTINGS, merge(dict(agency.settings), patch))
+    after = checked(SETTINGS, merged(SETTINGS.schema, dict(agency.settings), patch))
     changed = set(changes(dict(agency.settings), after)[1])
     if changed & GOVERNED:
         caller.require("workspaces:govern")

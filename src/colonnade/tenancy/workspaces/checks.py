@@ -4,7 +4,6 @@ from typing import Any, Final
 
 from colonnade.ground.core import checking
 from colonnade.ground.core.checking import Check, Findings, Rule
-from colonnade.ground.core.merging import merge
 from colonnade.ground.core.refusals import BadField
 from colonnade.tenancy.agencies import APPROVAL_POLICY, COLOR, CREDIT_POOL, EMAIL, MODEL, URL, timezone
 from colonnade.tenancy.workspaces.model import Profile
@@ -112,9 +111,6 @@ _PROFILE: Final[dict[str, Check]] = {
     "ownerId": checking.text(1, 64),
     "allowDuplicateDomain": checking.boolean,
 }
-FIELDS: Final = tuple(_PROFILE)
-"""Everything of a workspace that may be sent."""
-
 PROFILE: Final = checking.shape(_PROFILE, ["name"])
 """A workspace as it is sent."""
 
@@ -143,12 +139,12 @@ def read(sent: Any) -> Profile:
 
 def merged(profile: Profile, patch: Any) -> Profile:
     """The profile with a merge patch (RFC 7396) applied and checked; a slug can be changed, never unset."""
-    sent = merge(profile.as_sent(), patch)
+    sent = checking.merged(PROFILE.schema, profile.as_sent(), patch)
     if not isinstance(patch, dict):
         return read(sent)
     if patch.get("slug", "") is None:
         raise BadField("/slug", "cannot be unset; leave it out or send another")
-    return read({**sent, **{name: value for name, value in patch.items() if name not in FIELDS}})
+    return read(sent)
 
 
 def without_empty(settings: dict[str, Any]) -> dict[str, Any]:
