@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+import psutil
+
 from bench.installation import Installation
 from bench.load import Load, Sample, Tick
 from bench.servers import BARE, PLAIN, SHIPPED, Served, fetch, serving
@@ -53,11 +55,21 @@ def measure(home: Installation, scratch: Path, plans: Sequence[Plan], tick: Tick
     """All three in turn, round by round, so that what else the machine does falls on each of them alike."""
     paths = scratch / "paths"
     paths.write_text("".join(f"/v1/workspaces/{one}\n" for one in home.workspace_ids))
+    leave_core(cores()[0])
     with _three(home, scratch) as servers:
         load = Load(paths, home.key, cores()[1])
         for server in servers.values():
             load.run(server.port, seconds=_WARM_UP_SECONDS, connections=plans[0].connections)
         return [_measured(load, servers, plan, tick) for plan in plans]
+
+
+def leave_core(core: int | None) -> None:
+    """Keep the database, which the system would put beside whoever asks it, off the core of the measured server."""
+    if core is None:
+        return
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.cpu_affinity([one for one in process.cpu_affinity() if one != core])
 
 
 def _measured(load: Load, servers: Mapping[str, Served], plan: Plan, tick: Tick) -> dict[str, Measured]:

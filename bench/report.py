@@ -89,9 +89,9 @@ def markdown(results: Results) -> str:
             "keys and metrics are on), against the same framework and server settings that return the same bytes with",
             f"nothing else. Medians of {plan.rounds} rounds of {plan.seconds:g} s in turn; each ratio is of one round.",
             "",
-            f"{WORKSPACES} workspaces are asked for in turn. Each answer is made of the row as the database has it at that",
-            "moment; a row that says the same as before is not taken apart again. The third server does without shared",
-            "trips and without that.",
+            f"{WORKSPACES} workspaces are asked for in turn. Each answer is made of the row as the database has it;",
+            "a row that says the same as before is not taken apart again. The third server does without shared trips",
+            "and without that.",
             "",
             f"{plan.connections} connections at once:",
             "",
@@ -121,7 +121,8 @@ def _table(measured: Mapping[str, Measured]) -> Iterator[str]:
 
 def _circumstances(results: Results) -> Iterator[str]:
     server, load = cores()
-    pinned = f"server on core {server}, load on core {load}, PostgreSQL on all" if server is not None else "not pinned"
+    apart = f"server alone on core {server}, load on core {load}, PostgreSQL on all but the server's"
+    pinned = apart if server is not None else "not pinned"
     yield f"Command: `{results.command}`"
     yield f"Date: {datetime.now(UTC):%Y-%m-%d}"
     memory = psutil.virtual_memory().total / 2**30
