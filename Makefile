@@ -75,6 +75,7 @@ bench: .venv/.dev
 
 docs: .venv/.dev
 	@$(BIN)/python tools/write_docs.py
+	@$(BIN)/python tools/write_openapi.py
 
 lock: .venv/.made
 	@$(COMPILE) --upgrade -o locks/run.txt
