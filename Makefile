@@ -62,7 +62,7 @@ lint: .venv/.dev
 	@said=$$($(BIN)/lint-imports 2>&1) || { echo "$$said"; exit 1; }
 
 quick: .venv/.dev
-	@$(BIN)/pytest -n 2 -m "not journey and not fuzz and not browser"
+	@$(BIN)/pytest -n 2 -m "not long and not journey and not fuzz and not browser"
 
 check: lint quick
 

@@ -133,7 +133,7 @@ def _circumstances(results: Results) -> Iterator[str]:
 
 
 def _system() -> str:
-    return f"{platform.system()} {platform.release()}"
+    return f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}"
 
 
 def _processor() -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -31,6 +32,19 @@ async def _make_template(address: Address) -> None:
     template = await asyncpg.connect(**address.arguments("colonnade_owner", database=TEMPLATE))
     await migrate(template, STEPS)
     await template.close()
+
+
+LONG = re.compile(
+    r"tests/(hostile|ops|journeys)/|tests/house/test_(matrix|budgets)|tests/ground/test_(embedded|migrating|outgoing_client)"
+    r"|tests/runs/test_(worker|engine_(leases|waits)|writing_hosted|invocations_(failing|cancel)|bulk_following)"
+)
+"""What takes long: left out of the everyday loop, never of the whole."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if LONG.search(item.nodeid):
+            item.add_marker(pytest.mark.long)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,6 +1,9 @@
 """Operations over HTTP without a socket: the real layers around some routers, and keys to call them with."""
 
 import contextlib
+import ipaddress
+import itertools
+import os
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -15,6 +18,13 @@ from colonnade.ground.web.envelope import Envelope, EnvelopeOptions
 from colonnade.tenancy import keys, workspaces
 from tests.factories import Home
 
+_places = itertools.count(os.getpid() % 4096 * 4096)
+
+
+def an_address() -> tuple[str, int]:
+    """A source address of one's own: calls without a good key are counted by address, over all tests of a minute."""
+    return str(ipaddress.IPv4Address(int(ipaddress.IPv4Address("10.0.0.0")) + next(_places) % 2**24)), 4711
+
 
 @contextlib.asynccontextmanager
 async def served(
@@ -28,7 +38,7 @@ async def served(
     keeper = keys.KeyKeeper(database)
     await keeper.start()
     layers = Envelope(Doorway(app, keeper), EnvelopeOptions(), lambda _visit: None)
-    transport = httpx2.ASGITransport(layers)
+    transport = httpx2.ASGITransport(layers, client=an_address())
     try:
         async with httpx2.AsyncClient(transport=transport, base_url="http://colonnade.example") as client:
             yield client

@@ -19,6 +19,7 @@ from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database
 from colonnade.integrations import MasterKeys
 from colonnade.settings import Settings, master_key_of, pepper_of
+from tests.serving import an_address
 
 MOVING: Final = {"api_key_use", "request_log", "workspace_activity"}
 """What calls note of themselves, also those that are refused."""
@@ -79,7 +80,7 @@ async def installed(address: Address, tmp_path_factory: pytest.TempPathFactory) 
     await database.open()
     await worker.open()
     base = "http://colonnade.example"
-    transport = httpx2.ASGITransport(application)
+    transport = httpx2.ASGITransport(application, client=an_address())
     async with _alive(application), httpx2.AsyncClient(transport=transport, base_url=base) as client:
         yield Installed(client, database, worker, masters)
     await worker.close()

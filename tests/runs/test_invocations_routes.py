@@ -24,6 +24,7 @@ from colonnade.tenancy import keys, workspaces
 from colonnade.tenancy.keys import Draft, KeyKeeper
 from tests.factories import a_workspace
 from tests.runs.run_fixtures import Bench, a_bench, alone, bench, working
+from tests.serving import an_address
 
 __all__ = ["alone", "bench"]
 
@@ -68,7 +69,8 @@ async def http(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
     app = assemble(House(database, find), ROUTERS)
     setattr(app.state, approvals_routes.ENSURE_RUN, ensure_in_reach)
     served = Envelope(Doorway(app, keeper), EnvelopeOptions(), lambda _visit: None)
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=served), base_url="http://house.test") as client:
+    transport = httpx2.ASGITransport(app=served, client=an_address())
+    async with httpx2.AsyncClient(transport=transport, base_url="http://house.test") as client:
         yield client
     await keeper.close()
 

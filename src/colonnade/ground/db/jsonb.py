@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+from pydantic_core import to_json
+
 
 def encode(value: Any) -> str:
-    """JSON text; times and the like must be turned into text by their owner before."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """JSON text. No number is bent: what JSON cannot say (NaN, infinity) the database refuses."""
+    return to_json(value, inf_nan_mode="constants").decode()
 
 
 def decode(text: str) -> Any:

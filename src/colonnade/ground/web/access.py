@@ -15,6 +15,7 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 _DECLARED: Final = "__colonnade_access__"
 
 WORKSPACE_HEADER: Final = "X-Workspace-Id"
+_HEADER_BYTES: Final = WORKSPACE_HEADER.lower().encode()
 
 
 class Who(Enum):
@@ -99,8 +100,17 @@ def _require_kind(declared: Access, caller: Caller) -> None:
         )
 
 
+def _named(request: Request) -> str | None:
+    """What the header says; it stands once, and is looked for on every call, hence without a mapping of all headers."""
+    for name, value in request.scope["headers"]:
+        if name == _HEADER_BYTES:
+            text: str = value.decode("latin-1")
+            return text
+    return None
+
+
 async def _placed(declared: Access, caller: Caller, request: Request, find: FindWorkspace) -> Caller:
-    named = request.headers.get(WORKSPACE_HEADER)
+    named = _named(request)
     if named is None:
         if declared.place is Place.NAMED or (declared.place is Place.LISTED and not _agency_wide_list(request)):
             raise Refused(
@@ -116,7 +126,7 @@ async def _placed(declared: Access, caller: Caller, request: Request, find: Find
 
 
 def _bound(declared: Access, caller: Caller, request: Request) -> Caller:
-    named = request.headers.get(WORKSPACE_HEADER)
+    named = _named(request)
     if named is not None and named != caller.workspace_id:
         raise Refused("workspace.other", "`X-Workspace-Id` names another workspace than the one of this key.")
     if declared.place is Place.LISTED and _agency_wide_list(request):

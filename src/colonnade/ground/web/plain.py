@@ -1,7 +1,7 @@
 """Plain operations: no body, text in the path, one model for the query. Their arguments need no general solver."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, get_origin
 
 from fastapi.dependencies.models import Dependant
@@ -27,6 +27,8 @@ class Arguments:
     query: tuple[str, type[BaseModel]] | None
     lists: frozenset[str]
     """The query parameters that may stand several times."""
+    unasked: dict[type[BaseModel], BaseModel] = field(default_factory=dict, compare=False)
+    """What an empty query reads as: always the same, so it is read once."""
 
     def of(self, request: Request) -> Mapping[str, Any]:
         """The arguments for this request; a query that the model refuses raises what the framework would raise."""
@@ -40,7 +42,10 @@ class Arguments:
 
     def _read(self, model: type[BaseModel], request: Request) -> BaseModel:
         if not request.scope["query_string"]:
-            return self._checked(model, {})
+            known = self.unasked.get(model)
+            if known is None:
+                known = self.unasked[model] = self._checked(model, {})
+            return known
         sent = request.query_params
         values = {name: sent.getlist(name) if name in self.lists else sent[name] for name in sent}
         return self._checked(model, values)

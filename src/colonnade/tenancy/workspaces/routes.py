@@ -129,7 +129,7 @@ async def list_workspaces(request: Request, query: Annotated[ListWorkspaces, Que
 
 
 @routes.post("/v1/workspaces", status_code=201, response_model=WorkspaceShown)
-@access(Who.AGENCY, "workspaces:create", place=Place.WORKSPACES)
+@access(Who.AGENCY, "workspaces:create")
 async def create_workspace(request: Request, body: CreateWorkspace) -> Response:
     """Create a workspace.
 
