@@ -1,21 +1,35 @@
 """What every process of an installation begins with: its tie to a parent, its log lines, its socket."""
 
 import logging
+import os
 import socket
 import sys
+import threading
+import time
 
 import structlog
 
 from colonnade.ground.db.processes import die_with_parent
 from colonnade.settings import Settings
 
+_LOOK_SECONDS = 1.0
+_ORPHAN_SECONDS = 30.0
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 def belong_to(parent: int | None) -> None:
-    """End with the process that started this one, where there is such a one."""
+    """End with the process that started this one, where there is such a one: at once if possible, and for certain."""
     if parent is not None:
         die_with_parent(parent)
+        threading.Thread(target=_follow, args=(parent,), name="follow-parent", daemon=True).start()
+
+
+def _follow(parent: int) -> None:
+    """Wait for the parent's end and then for the draining; whatever still hangs by then hangs on what is gone."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    time.sleep(_ORPHAN_SECONDS)
+    os._exit(1)
 
 
 def set_up_logs(settings: Settings) -> None:

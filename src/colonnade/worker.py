@@ -14,6 +14,7 @@ from colonnade.brand.content import Publishers
 from colonnade.ground.core.secrets import Pepper, Secret
 from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import UNREACHABLE, Database
+from colonnade.ground.db.tasks import end_all
 from colonnade.ground.outgoing import AllowList, OutgoingClient
 from colonnade.integrations import MasterKeys
 from colonnade.runs import bulk, invocations
@@ -147,8 +148,7 @@ class BackgroundProcess:
             await stopping.wait()
             engine.stop()
             await carrying_out
-            for other in others:
-                other.cancel()
+            await end_all(others)
         await self._leave(engine.worker_id)
         _log.info("worker.left", worker=engine.worker_id)
 

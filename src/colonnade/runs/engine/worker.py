@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from colonnade.ground.db.database import Pool
+from colonnade.ground.db.tasks import end_all
 from colonnade.runs.engine import gateway
 from colonnade.runs.engine.context import DurableFunction
 from colonnade.runs.engine.execution import Counters, Execution, Surroundings
@@ -79,7 +80,7 @@ class Worker:
             feeders = [group.create_task(self._feed(desk, group)) for desk in self._desks.values()]
             await asyncio.wait(feeders)
             await self._drain()
-            line.cancel()
+            await end_all([line])
 
     def stop(self) -> None:
         """Take nothing more; runs are handed back at their next step, at the latest when the drain time is over."""

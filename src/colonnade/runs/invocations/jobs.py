@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 
 from colonnade.ground.db.database import UNREACHABLE, Database
+from colonnade.ground.db.tasks import end_all
 from colonnade.runs.invocations.admission import AT_ONCE, Limits, admit, cancel_requested, deliver, expire
 from colonnade.runs.invocations.execution import RunExecution
 from colonnade.runs.invocations.model import CHANNEL
@@ -58,9 +59,11 @@ class Rounds:
 
     async def run(self) -> None:
         """Listen for rings and make the rounds."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
-            group.create_task(self._walk())
+        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._walk())]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            await end_all(tasks)
 
     async def _walk(self) -> None:
         rest = self._poll_seconds
