@@ -32,8 +32,9 @@ help:
 
 .venv/.run: .venv/.made locks/run.txt pyproject.toml
 	@echo "Installing what Colonnade needs; the first time this takes about a minute ..."
-	@$(INSTALL) -r locks/run.txt
+	@$(INSTALL) --compile-bytecode -r locks/run.txt
 	@$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 .venv/.dev: .venv/.run locks/dev.txt
