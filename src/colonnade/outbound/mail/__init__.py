@@ -1,0 +1,1 @@
+"""Mail: what happened, told to the people whom it concerns."""

@@ -1,0 +1,1 @@
+"""Signing in: passwords, second factors, and the sessions that make people callers."""
