@@ -38,7 +38,7 @@ def test_names_of_operations_are_unique() -> None:
 def test_an_operation_says_what_it_does_and_who_may_call_it(operation: Described) -> None:
     assert operation.document["summary"]
     assert operation.document["tags"]
-    assert operation.document["x-callers"]
+    assert operation.document["x-colonnade-access"]
     assert operation.document["security"] == [{"bearer": []}, {"xAuth": []}]
 
 

@@ -54,8 +54,12 @@ def test_an_operation_is_told_in_full(operation: Described) -> None:
     told = operation.document
     assert told["summary"]
     assert told["tags"]
-    assert told["x-callers"] == operation.access.who.value
-    assert told.get("x-scope") == operation.access.scope
+    declared = operation.access
+    assert told["x-colonnade-access"] == {
+        "who": declared.who.name.lower(),
+        "scope": declared.scope,
+        "place": declared.place.name.lower(),
+    }
     assert (told.get("security") is not None) == (operation.access.who is not Who.ANYONE)
     expected = {"400", "429", "500", "503"} | ({"401", "403"} if operation.access.who is not Who.ANYONE else set())
     expected |= {"404"} if operation.parameters else set()

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 
 from colonnade.ground.core.reasons import REASONS
 from colonnade.ground.core.refusals import Kind
-from colonnade.ground.web.access import CONTENT, Place, Who, access_of
+from colonnade.ground.web.access import CONTENT, Access, Place, Who, access_of
 from colonnade.ground.web.applications import summary_of
 from colonnade.ground.web.operations import Operation
 from colonnade.ground.web.problems import MEDIA_TYPE, STATUS
@@ -81,14 +81,17 @@ def _complete(operation: dict[str, Any], route: Operation, method: str) -> None:
     operation["operationId"] = _operation_id(route)
     if declared.who is not Who.ANYONE:
         operation["security"] = [{"bearer": []}, {"xAuth": []}]
-    if declared.scope is not None:
-        operation["x-scope"] = declared.scope
-    operation["x-callers"] = declared.who.value
+    operation["x-colonnade-access"] = _access(declared)
     _add_parameters(operation, declared.place, method)
     responses = operation["responses"]
     responses.pop("422", None)
     for status in sorted(_statuses(route, method)):
         responses.setdefault(str(status), _problem(status))
+
+
+def _access(declared: Access) -> dict[str, str | None]:
+    """Who may call, with which scope, and where the workspace comes from: what a program needs to know beforehand."""
+    return {"who": declared.who.name.lower(), "scope": declared.scope, "place": declared.place.name.lower()}
 
 
 def _operation_id(route: Operation) -> str:
