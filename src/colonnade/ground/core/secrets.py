@@ -15,6 +15,9 @@ _BODY_LENGTH: Final = 32
 KEY_PATTERN: Final = r"col_(agency|ws)_(live|test)_[0-9A-Za-z]{38}"
 """The regular expression that scanners may use; the last six characters are a CRC-32 of what stands before."""
 
+TOKEN_PATTERN: Final = r"col_[a-z]+(?:_(?:live|test))?_[0-9A-Za-z]{38}"
+"""Every text that this project makes to be shown once: keys, and the tokens in links."""
+
 _KEY = re.compile(KEY_PATTERN)
 
 
@@ -55,14 +58,31 @@ def _checksum(text: str) -> str:
 
 def new_key_text(kind: str, mode: str) -> Secret:
     """A fresh key text: `col_agency_live_…` or `col_ws_test_…`, 190 random bits and a checksum."""
-    start = f"col_{'agency' if kind == 'agency' else 'ws'}_{mode}_"
+    return _random_text(f"col_{'agency' if kind == 'agency' else 'ws'}_{mode}_")
+
+
+def new_token(kind: str) -> Secret:
+    """A fresh token for a link or a session of this kind: `col_KIND_…`, 190 random bits and a checksum."""
+    return _random_text(f"col_{kind}_")
+
+
+def _random_text(start: str) -> Secret:
     body = start + "".join(secrets.choice(_BASE62) for _ in range(_BODY_LENGTH))
     return Secret(body + _checksum(body))
 
 
 def is_key_text(text: str) -> bool:
     """Whether the text is a key by shape and checksum, told without asking the database."""
-    return _KEY.fullmatch(text) is not None and hmac.compare_digest(_checksum(text[:-6]), text[-6:])
+    return _KEY.fullmatch(text) is not None and _sums_up(text)
+
+
+def is_token(kind: str, text: str) -> bool:
+    """The same for a token of this kind."""
+    return re.fullmatch(rf"col_{kind}_[0-9A-Za-z]{{38}}", text) is not None and _sums_up(text)
+
+
+def _sums_up(text: str) -> bool:
+    return hmac.compare_digest(_checksum(text[:-6]), text[-6:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from colonnade.ground.core.secrets import KEY_PATTERN
+from colonnade.ground.core.secrets import TOKEN_PATTERN
 
 CANONICAL_VERSION: Final = "colonnade.audit.1"
 """Names the way in which the canonical text is made; another way gets another name."""
 
-_KEYS = re.compile(KEY_PATTERN)
+_KEYS = re.compile(TOKEN_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Filters:
 
 
 def without_keys(value: Any) -> Any:
-    """The same value with every API key's text in it blotted out, whoever put it there."""
+    """The same value with the text of every API key and every token in it blotted out, whoever put it there."""
     if isinstance(value, str):
         return _KEYS.sub("col_…", value)
     if isinstance(value, Mapping):
