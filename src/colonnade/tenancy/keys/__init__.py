@@ -4,9 +4,10 @@ Minting, changing, rolling and revoking; the key ring that verifies them, the li
 keeper that the HTTP door asks. A key's text is shown once and stored nowhere.
 """
 
+from colonnade.ground.db.rings import RingOptions
 from colonnade.tenancy.keys.keeper import KeyKeeper, Limiter, Taken, Uses
 from colonnade.tenancy.keys.model import USUAL_RATE, Changes, Draft, Key, Minted, RateLimit, RatePatch
-from colonnade.tenancy.keys.ring import KeyRing, RingOptions, Verified
+from colonnade.tenancy.keys.ring import KeyRing, Verified
 from colonnade.tenancy.keys.service import count, for_installation, get, mint, own, page, revoke, roll, update
 
 __all__ = [

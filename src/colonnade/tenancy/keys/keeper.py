@@ -9,9 +9,10 @@ from typing import Final
 
 from colonnade.ground.db.batches import BatchWriter, SharedCall
 from colonnade.ground.db.database import UNREACHABLE, Database, Record, unavailable
+from colonnade.ground.db.rings import RingOptions
 from colonnade.ground.web.doorway import Admission, Rate
 from colonnade.tenancy.keys.model import RateLimit, read_address, revoked
-from colonnade.tenancy.keys.ring import KeyRing, RingOptions, Verified
+from colonnade.tenancy.keys.ring import KeyRing, Verified
 
 ANONYMOUS_RATE: Final = RateLimit(30, 60)
 _MOST: Final = 2**31 - 1
