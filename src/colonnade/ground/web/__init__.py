@@ -18,7 +18,9 @@ query parameters a `Body` model in `Annotated[Query…, Query()]`, so that unkno
 from colonnade.ground.web.access import Access, Place, Who, access
 from colonnade.ground.web.calls import Call, call_of, entity_tag, json_answer, to_json
 from colonnade.ground.web.operations import House, Operation, router
+from colonnade.ground.web.problems import ErrorShape
 from colonnade.ground.web.shapes import Amount, Body, Credits, Flag, Instant, Name, PageOf, Shown, Whole, examples
+from colonnade.ground.web.uploads import Upload, takes_file
 
 __all__ = [
     "Access",
@@ -26,6 +28,7 @@ __all__ = [
     "Body",
     "Call",
     "Credits",
+    "ErrorShape",
     "Flag",
     "House",
     "Instant",
@@ -34,6 +37,7 @@ __all__ = [
     "PageOf",
     "Place",
     "Shown",
+    "Upload",
     "Who",
     "Whole",
     "access",
@@ -42,5 +46,6 @@ __all__ = [
     "examples",
     "json_answer",
     "router",
+    "takes_file",
     "to_json",
 ]

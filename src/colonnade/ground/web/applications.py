@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from colonnade.ground.core.refusals import NotFound, Refused
 from colonnade.ground.web.operations import House, Operation
 from colonnade.ground.web.problems import answer_refused
+from colonnade.ground.web.uploads import upload_of
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -73,6 +74,13 @@ def assemble(house: House, routers: Sequence[APIRouter], lifespan: Lifespan | No
     for router in routers:
         app.router.routes.extend(router.routes)
     return app
+
+
+def body_limit(app: FastAPI, usual: int) -> Callable[[str], int]:
+    """How many bytes the body at a path may hold: more than usual where an operation takes a file."""
+    uploads = [(route.path, upload_of(route.endpoint)) for route in app.routes if isinstance(route, Operation)]
+    limits = {path: upload.most_body_bytes for path, upload in uploads if upload is not None}
+    return lambda path: limits.get(path, usual)
 
 
 def _no_route(request: Request, error: HTTPException) -> Response:

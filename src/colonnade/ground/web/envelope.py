@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from colonnade.ground.core.ids import is_sane_request_id, new_request_id
 from colonnade.ground.core.refusals import Refused
-from colonnade.ground.web.problems import a_mistake_of_ours, answer_refused
+from colonnade.ground.web.problems import ErrorShapes, a_mistake_of_ours, answer_refused, put_shape
 from colonnade.ground.web.visits import Visit
 
 _log = structlog.get_logger("colonnade.requests")
@@ -57,10 +57,11 @@ class _TooLarge(Refused):
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeOptions:
-    """How many proxies in front are ours, whose `X-Forwarded-For` is therefore believed."""
+    """How many proxies in front are ours, whose `X-Forwarded-For` is believed; and in what single paths differ."""
 
     trusted_proxies: int = 0
     most_bytes: Callable[[str], int] = lambda _path: MOST_BYTES
+    error_shapes: ErrorShapes = field(default_factory=dict)
 
 
 class Envelope:
@@ -78,6 +79,7 @@ class Envelope:
             return
         visit = Visit(_request_id(scope), self._address(scope), scope["method"], scope["path"])
         visit.put_on(scope)
+        put_shape(scope, self._options.error_shapes)
         most = self._options.most_bytes(scope["path"])
         body = _Body(receive, most, has_ended=not _announces_body(scope))
         answering = _Answering(send, visit, body)

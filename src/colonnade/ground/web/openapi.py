@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import Field
+from pydantic import BaseModel, Field
 from starlette.routing import BaseRoute
 
 from colonnade.ground.core.reasons import REASONS
@@ -12,8 +12,9 @@ from colonnade.ground.core.refusals import Kind
 from colonnade.ground.web.access import CONTENT, Access, Place, Who, access_of
 from colonnade.ground.web.applications import summary_of
 from colonnade.ground.web.operations import Operation
-from colonnade.ground.web.problems import MEDIA_TYPE, STATUS
+from colonnade.ground.web.problems import MEDIA_TYPE, STATUS, ErrorShape, ErrorShapes, shape_at
 from colonnade.ground.web.shapes import Shown
+from colonnade.ground.web.uploads import upload_of
 
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -39,7 +40,9 @@ class Problem(Shown):
     details: dict[str, Any] | None = Field(default=None, description="Facts that a program can use.")
 
 
-def make_document(app: FastAPI, *, title: str, version: str, description: str) -> dict[str, Any]:
+def make_document(
+    app: FastAPI, *, title: str, version: str, description: str, error_shapes: ErrorShapes | None = None
+) -> dict[str, Any]:
     """The document of an application whose operations declare their access."""
     document = get_openapi(
         title=title, version=version, description=description, routes=app.routes, openapi_version="3.1.0"
@@ -52,20 +55,27 @@ def make_document(app: FastAPI, *, title: str, version: str, description: str) -
     schemas = components.setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    problem = Problem.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
-    schemas.update(problem.pop("$defs"))
-    schemas["Problem"] = problem
+    shapes = error_shapes or {}
+    _add_schema(schemas, Problem)
+    for errors in shapes.values():
+        _add_schema(schemas, errors.shape)
     for route in operations(app.routes):
         for method in route.methods or ():
             operation = document["paths"][route.path_format][method.lower()]
-            _complete(operation, route, method)
+            _complete(operation, route, method, shape_at(shapes, route.path))
             _say_whether_body_is_needed(operation, schemas)
     return document
 
 
+def _add_schema(schemas: dict[str, Any], model: type[BaseModel]) -> None:
+    schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs", {}))
+    schemas[model.__name__] = schema
+
+
 def _say_whether_body_is_needed(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     """An empty body reads as `{}`: it may be left out wherever no field of it is required."""
-    if "requestBody" in operation:
+    if "application/json" in operation.get("requestBody", {}).get("content", ()):
         named: str = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         operation["requestBody"]["required"] = bool(schemas[named.rsplit("/", 1)[1]].get("required"))
 
@@ -75,7 +85,7 @@ def operations(routes: list[BaseRoute]) -> list[Operation]:
     return [route for route in routes if isinstance(route, Operation) and route.include_in_schema]
 
 
-def _complete(operation: dict[str, Any], route: Operation, method: str) -> None:
+def _complete(operation: dict[str, Any], route: Operation, method: str, errors: ErrorShape | None) -> None:
     declared = access_of(route.endpoint)
     operation["summary"], operation["description"] = summary_of(route.endpoint)
     operation["operationId"] = _operation_id(route)
@@ -83,10 +93,13 @@ def _complete(operation: dict[str, Any], route: Operation, method: str) -> None:
         operation["security"] = [{"bearer": []}, {"xAuth": []}]
     operation["x-colonnade-access"] = _access(declared)
     _add_parameters(operation, declared.place, method)
+    upload = upload_of(route.endpoint)
+    if upload is not None:
+        operation["requestBody"] = upload.described()
     responses = operation["responses"]
     responses.pop("422", None)
     for status in sorted(_statuses(route, method)):
-        responses.setdefault(str(status), _problem(status))
+        responses.setdefault(str(status), _problem(status, errors))
 
 
 def _access(declared: Access) -> dict[str, str | None]:
@@ -134,10 +147,11 @@ def _statuses(route: Operation, method: str) -> set[int]:
     return statuses
 
 
-def _problem(status: int) -> dict[str, Any]:
+def _problem(status: int, errors: ErrorShape | None) -> dict[str, Any]:
     kind = next(kind for kind, number in STATUS.items() if number == status)
     reasons = ", ".join(f"`{name}`" for name, reason in REASONS.items() if reason.kind == kind.value)
+    media_type, shape = (MEDIA_TYPE, Problem) if errors is None else ("application/json", errors.shape)
     return {
         "description": f"{kind.value}: {reasons}",
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {media_type: {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}},
     }

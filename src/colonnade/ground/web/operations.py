@@ -24,6 +24,7 @@ from colonnade.ground.web.bodies import as_json, is_multipart
 from colonnade.ground.web.calls import Call, Replay, put_call
 from colonnade.ground.web.plain import list_fields, plain_arguments
 from colonnade.ground.web.problems import a_mistake_of_ours, answer_refused, from_validation, is_unreachable
+from colonnade.ground.web.uploads import read_file, upload_of
 from colonnade.ground.web.visits import visit_of
 
 _log = structlog.get_logger("colonnade.requests")
@@ -64,6 +65,7 @@ class Operation(APIRoute):
         inner = _plainly(self) or super().get_route_handler()
         declared = access_of(self.endpoint)
         takes_body = self.body_field is not None
+        upload = upload_of(self.endpoint)
         lists = _list_parameters(self)
         route = self.path
 
@@ -76,7 +78,9 @@ class Operation(APIRoute):
                 visit.caller = known
             _refuse_unclear_address(request, lists)
             call = Call(request, visit, house.database, known)
-            if request.method in _WRITES and not is_multipart(request):
+            if upload is not None:
+                call.body = await read_file(request, upload)
+            elif request.method in _WRITES and not is_multipart(request):
                 request = as_json(request)
                 call.request, call.body = request, await request.body()
                 await _parse(request, takes_body)

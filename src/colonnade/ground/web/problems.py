@@ -1,11 +1,13 @@
 """Problem documents (RFC 9457): how a refusal looks on the wire. Only here do refusals get an HTTP status."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -35,12 +37,6 @@ ERROR_PAGES: Final = "/docs/errors/"
 MOST_ERRORS: Final = 100
 
 
-class ProblemResponse(Response):
-    """An answer that says no."""
-
-    media_type = MEDIA_TYPE
-
-
 def document(refused: Refused, request_id: str) -> dict[str, Any]:
     """The problem document of a refusal."""
     problem: dict[str, Any] = {
@@ -59,15 +55,47 @@ def document(refused: Refused, request_id: str) -> dict[str, Any]:
     return problem
 
 
-def answer_refused(refused: Refused, scope: Scope) -> ProblemResponse:
+@dataclass(frozen=True, slots=True)
+class ErrorShape:
+    """How refusals look below one prefix of the paths, where the house speaks another product's language."""
+
+    shape: type[BaseModel]
+    """What the document says of them."""
+    written: Callable[[Refused], tuple[int, Mapping[str, Any]]]
+    """The status and the body."""
+
+
+ErrorShapes = Mapping[str, ErrorShape]
+"""By the beginning of the path; what is on none of them is a problem document."""
+
+_SHAPE: Final = "colonnade.error_shape"
+
+
+def shape_at(shapes: ErrorShapes, path: str) -> ErrorShape | None:
+    """How refusals look on this path; none is the house's own problem document."""
+    return next((shape for prefix, shape in shapes.items() if path.startswith(prefix)), None)
+
+
+def put_shape(scope: Scope, shapes: ErrorShapes) -> None:
+    """Settle how the refusals of this request look, before any layer can refuse it."""
+    scope[_SHAPE] = shape_at(shapes, scope["path"])
+
+
+def answer_refused(refused: Refused, scope: Scope) -> Response:
     """The answer for a refusal; the visit takes note of code and reason."""
     visit = visit_of(scope)
     visit.code, visit.reason = refused.kind.value, refused.reason
     headers = dict(refused.headers)
     if refused.kind is Kind.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    body = json.dumps(document(refused, visit.request_id), ensure_ascii=False)
-    return ProblemResponse(body.encode(errors="replace"), STATUS[refused.kind], headers=headers)
+    other: ErrorShape | None = scope.get(_SHAPE)
+    if other is None:
+        status, body, media_type = STATUS[refused.kind], document(refused, visit.request_id), MEDIA_TYPE
+    else:
+        (status, told), media_type = other.written(refused), "application/json"
+        body = dict(told)
+    written = json.dumps(body, ensure_ascii=False).encode(errors="replace")
+    return Response(written, status, headers=headers, media_type=media_type)
 
 
 def a_mistake_of_ours() -> Refused:
