@@ -20,6 +20,11 @@ PAST_THE_SCOPE: Final[dict[str, tuple[str, set[str]]]] = {
     "test_twin_of": ("a live agency's test twin, which lies outside of it", {APP}),
     "ensure_person": ("people are global", {APP}),
     "people_of_agency": ("people are global; only those of the agency in scope", {APP, WORKER}),
+    "page_members": ("people are global; only those of the agency in scope", {APP}),
+    "page_workspace_members": ("people are global; only those of the agency in scope", {APP}),
+    "addressee": ("people are global; only those of the agency in scope, and who left it", {WORKER}),
+    "door_invitation": ("what stands behind the link of an invitation", {APP}),
+    "invitation_door": ("a trigger: the door follows the invitations", set()),
     "api_key_secret_door": ("a trigger: the door follows the secrets", set()),
     "claim_outbox": ("workers take rows of every agency", {WORKER}),
     "admit_runs": ("workers take runs of every agency", {WORKER}),
@@ -42,6 +47,7 @@ LOOKED_UP: Final = {
     ("approval", "r"),
     ("idempotency", "r"),
     ("idempotency", "d"),
+    ("invitation", "r"),
     ("outbox", "r"),
     ("outbox", "w"),
     ("request_log", "a"),
@@ -53,6 +59,7 @@ LOOKED_UP: Final = {
     ("workspace_activity", "r"),
     ("workspace_activity", "a"),
     ("workspace_activity", "w"),
+    ("workspace_member", "r"),
 }
 """Where those functions see past the scope: table and command."""
 

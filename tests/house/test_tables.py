@@ -36,6 +36,7 @@ LOGS: Final = {
 NO_TENANT_IN_REFERENCE: Final = {
     ("agency", "agency"): "a test twin names its live agency",
     ("member", "person"): "people are global",
+    ("former_member", "person"): "people are global",
 }
 
 APPEND_ONLY: Final = {
@@ -60,6 +61,7 @@ APP_MAY_DELETE: Final = {
     "idempotency": "an answer that is stored anew",
     "member": "who leaves the agency",
     "provider_key": "an own key that is taken away; it must be gone for good",
+    "workspace_member": "an assignment that is taken away",
 }
 
 IDS_OF_OTHERS: Final = {"request_id": "the caller may choose it", "task_id": "the engine's own"}

@@ -15,7 +15,7 @@ _BODY_LENGTH: Final = 32
 KEY_PATTERN: Final = r"col_(agency|ws)_(live|test)_[0-9A-Za-z]{38}"
 """The regular expression that scanners may use; the last six characters are a CRC-32 of what stands before."""
 
-TOKEN_PATTERN: Final = r"col_[a-z]+(?:_(?:live|test))?_[0-9A-Za-z]{38}"
+SHOWN_ONCE: Final = r"col_[a-z]+(?:_(?:live|test))?_[0-9A-Za-z]{38}"
 """Every text that this project makes to be shown once: keys, and the tokens in links."""
 
 _KEY = re.compile(KEY_PATTERN)

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from colonnade.ground.core.secrets import TOKEN_PATTERN
+from colonnade.ground.core.secrets import SHOWN_ONCE
 
 CANONICAL_VERSION: Final = "colonnade.audit.1"
 """Names the way in which the canonical text is made; another way gets another name."""
 
-_KEYS = re.compile(TOKEN_PATTERN)
+_KEYS = re.compile(SHOWN_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
