@@ -3,7 +3,7 @@
 Not here: whether a workspace uses them (`settings.byok`), and the calls to the providers.
 """
 
-from colonnade.integrations.envelope import CannotOpen, MasterKeys, OtherMasterKey, Tampered
+from colonnade.ground.core.envelope import CannotOpen, MasterKeys, OtherMasterKey, Tampered
 from colonnade.integrations.model import PROVIDERS, OwnKeys, ProviderKey
 from colonnade.integrations.service import (
     every,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
+from colonnade.ground.core.envelope import MasterKeys, unseal
 from colonnade.ground.core.ids import new_id
 from colonnade.ground.core.refusals import BadField, NotFound
 from colonnade.ground.core.secrets import Secret
-from colonnade.integrations.envelope import MasterKeys, unseal
 
 Level = Literal["workspace", "agency"]
 

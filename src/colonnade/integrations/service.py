@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from colonnade.ground.core.callers import Caller, CallerKind
+from colonnade.ground.core.envelope import MasterKeys, seal
 from colonnade.ground.core.instants import format_instant
 from colonnade.ground.core.refusals import NotFound, Refused
 from colonnade.ground.core.secrets import Secret
 from colonnade.ground.db.database import Tx
 from colonnade.integrations import store
-from colonnade.integrations.envelope import MasterKeys, seal
 from colonnade.integrations.model import (
     OwnKeys,
     ProviderKey,

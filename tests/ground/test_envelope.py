@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colonnade.integrations.envelope import MasterKeys, OtherMasterKey, Tampered, seal, unseal
+from colonnade.ground.core.envelope import MasterKeys, OtherMasterKey, Tampered, seal, unseal
 
 ONE, TWO = b"1" * 32, b"2" * 32
 MASTERS = MasterKeys.single(ONE)
