@@ -13,6 +13,7 @@ from colonnade.ground.core.scopes import AGENCY_SCOPES, WORKSPACE_SCOPES
 from colonnade.ground.core.secrets import Pepper, new_key_text
 from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database, Record
+from colonnade.ground.db.listening import PULSE
 from colonnade.tenancy import agencies, keys
 from colonnade.tenancy.keys import Draft, KeyRing, Minted
 from tests.conftest import PEPPER
@@ -182,8 +183,9 @@ async def test_a_ring_that_cannot_hear_asks_every_time(database: Database, ring:
     await ring.verify(key.secret.reveal(), None)
 
     [ended] = await database.lookup(
-        "select count(pg_terminate_backend(pid)) from pg_stat_activity where query ilike 'listen%' "
-        "and datname = current_database()"
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+        "where query = $1 and datname = current_database()",
+        PULSE,
     )
     assert ended["count"] >= 1
     assert await until_listening(ring, False)

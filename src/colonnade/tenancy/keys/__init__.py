@@ -6,6 +6,7 @@ keeper that the HTTP door asks. A key's text is shown once and stored nowhere.
 
 from colonnade.ground.db.rings import RingOptions
 from colonnade.tenancy.keys.keeper import KeyKeeper, Limiter, Taken, Uses
+from colonnade.tenancy.keys.makers import narrow_made_by, revoke_made_by, standing_made_by
 from colonnade.tenancy.keys.model import USUAL_RATE, Changes, Draft, Key, Minted, RateLimit, RatePatch
 from colonnade.tenancy.keys.ring import KeyRing, Verified
 from colonnade.tenancy.keys.service import count, for_installation, get, mint, own, page, revoke, roll, update
@@ -29,9 +30,12 @@ __all__ = [
     "for_installation",
     "get",
     "mint",
+    "narrow_made_by",
     "own",
     "page",
     "revoke",
+    "revoke_made_by",
     "roll",
+    "standing_made_by",
     "update",
 ]

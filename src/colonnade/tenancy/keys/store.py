@@ -166,6 +166,30 @@ async def revoke(tx: Tx, key_id: str, workspace_id: str | None, by: str) -> Key 
     return None if row is None else key_of(row)
 
 
+MADE_BY: Final = f"""
+select {_COLUMNS} from api_key k
+where k.agency_id = $1 and k.created_by = $2 and k.revoked_at is null and (k.expires_at is null or k.expires_at > $3)
+order by k.id for no key update
+"""
+
+
+async def lock_made_by(tx: Tx, maker_id: str) -> list[Key]:
+    """The keys of this maker that are good, on every level in reach, kept from others until the end."""
+    return [key_of(row) for row in await tx.fetch(MADE_BY, tx.agency_id, maker_id, await tx.now())]
+
+
+COUNT_MADE_BY: Final = """
+select count(*) from api_key
+where agency_id = $1 and created_by = $2 and revoked_at is null and (expires_at is null or expires_at > $3)
+"""
+
+
+async def count_made_by(tx: Tx, maker_id: str) -> int:
+    """How many keys of this maker are good."""
+    counted: int = await tx.fetchval(COUNT_MADE_BY, tx.agency_id, maker_id, await tx.now())
+    return counted
+
+
 async def announce(tx: Tx, key_id: str) -> None:
     """Tell every process, at the commit, that what it knows of this key is old."""
     await tx.execute("select pg_notify($1, $2)", CHANNEL, key_id)
