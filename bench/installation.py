@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ class Installation:
 
     folder: Path
     address: Address
+    agency_id: str
     key: str
     workspace_ids: tuple[str, ...]
 
@@ -35,19 +37,19 @@ class Installation:
 
 
 @contextlib.contextmanager
-def installed(folder: Path) -> Iterator[Installation]:
+def installed(folder: Path, *, many: int = WORKSPACES) -> Iterator[Installation]:
     """A fresh installation in this folder, until the block ends."""
     cluster = embedded.start(folder)
     try:
         settings = Settings(data_dir=folder)
         asyncio.run(bring_up_to_date(settings))
-        key, ids = asyncio.run(_furnish(settings))
-        yield Installation(folder, cluster.address, key, ids)
+        agency_id, key, ids = asyncio.run(_furnish(settings, many))
+        yield Installation(folder, cluster.address, agency_id, key, ids)
     finally:
         cluster.stop()
 
 
-async def _furnish(settings: Settings) -> tuple[str, tuple[str, ...]]:
+async def _furnish(settings: Settings, many: int) -> tuple[str, str, tuple[str, ...]]:
     async with opened(settings) as database:
         made = await make_agency(database, name="Bench Agency", owner_email="owner@bench.example", milli=ZERO)
         operator = agencies.entering(made.agency_id)
@@ -56,6 +58,6 @@ async def _furnish(settings: Settings) -> tuple[str, tuple[str, ...]]:
             minted = await keys.mint(tx, operator, draft)
             found = [
                 await workspaces.create(tx, operator, fields={**brand, "allowDuplicateDomain": True})
-                for brand in DEMO_BRANDS * (WORKSPACES // len(DEMO_BRANDS))
+                for brand in islice(cycle(DEMO_BRANDS), many)
             ]
-    return minted.secret.reveal(), tuple(workspace.id for workspace in found)
+    return made.agency_id, minted.secret.reveal(), tuple(workspace.id for workspace in found)
