@@ -28,7 +28,10 @@ def an_address() -> tuple[str, int]:
 
 @contextlib.asynccontextmanager
 async def served(
-    database: Database, routers: Sequence[APIRouter], state: dict[str, Any] | None = None
+    database: Database,
+    routers: Sequence[APIRouter],
+    state: dict[str, Any] | None = None,
+    options: EnvelopeOptions | None = None,
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an application with these routers; `state` is laid on the application besides."""
 
@@ -37,7 +40,7 @@ async def served(
         setattr(app.state, name, value)
     keeper = keys.KeyKeeper(database)
     await keeper.start()
-    layers = Envelope(Doorway(app, keeper), EnvelopeOptions(), lambda _visit: None)
+    layers = Envelope(Doorway(app, keeper), options or EnvelopeOptions(), lambda _visit: None)
     transport = httpx2.ASGITransport(layers, client=an_address())
     try:
         async with httpx2.AsyncClient(transport=transport, base_url="http://colonnade.example") as client:

@@ -12,16 +12,19 @@ from colonnade import credits, integrations
 from colonnade.brand.content import routes as content_routes
 from colonnade.credits import routes as credits_routes
 from colonnade.faces import docs, status
+from colonnade.faces.compat import company
+from colonnade.faces.compat.company import routes as company_routes
 from colonnade.faces.status import Check, Metrics
 from colonnade.ground.db.address import Address
 from colonnade.ground.db.batches import BatchWriter
 from colonnade.ground.db.database import Database
 from colonnade.ground.db.migrating import migrations
 from colonnade.ground.web import House
-from colonnade.ground.web.applications import assemble
+from colonnade.ground.web.applications import assemble, body_limit
 from colonnade.ground.web.doorway import API_PATHS, Doorway
-from colonnade.ground.web.envelope import Envelope, EnvelopeOptions
+from colonnade.ground.web.envelope import MOST_BYTES, Envelope, EnvelopeOptions
 from colonnade.ground.web.openapi import make_document
+from colonnade.ground.web.problems import ErrorShapes
 from colonnade.ground.web.visits import Visit
 from colonnade.installation import APP, direct_address_of
 from colonnade.integrations import routes as integrations_routes
@@ -38,6 +41,9 @@ from colonnade.tenancy.keys import routes as keys_routes
 from colonnade.tenancy.workspaces import routes as workspaces_routes
 
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+ERROR_SHAPES: Final[ErrorShapes] = {company.PREFIX: company.ERRORS}
+"""Paths on which refusals look as another product's callers expect them."""
 
 DESCRIPTION: Final = """
 One API for all client brands of an agency. Send your key as `Authorization: Bearer KEY` or `X-Auth: KEY`.
@@ -139,6 +145,7 @@ def routers() -> list[APIRouter]:
         content_routes.routes,
         approvals_routes.routes,
         invocations_routes.routes,
+        company_routes.routes,
     ]
 
 
@@ -163,7 +170,7 @@ def create(settings: Settings, address: Address) -> ASGIApp:
         "workers": server.workers_follow,
     }
     status.mount(app, probes, server.metrics)
-    envelope = EnvelopeOptions(trusted_proxies=settings.trusted_proxies)
+    envelope = EnvelopeOptions(settings.trusted_proxies, body_limit(app, MOST_BYTES), ERROR_SHAPES)
     return Envelope(Doorway(app, server.keeper), envelope, server.note)
 
 
@@ -179,4 +186,10 @@ def _tell_slices(app: FastAPI, settings: Settings) -> None:
 
 def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of all operations."""
-    return make_document(app, title="Colonnade", version=version("colonnade"), description=DESCRIPTION.strip())
+    return make_document(
+        app,
+        title="Colonnade",
+        version=version("colonnade"),
+        description=DESCRIPTION.strip(),
+        error_shapes=ERROR_SHAPES,
+    )

@@ -71,22 +71,20 @@ AGENCY_SCOPES: Final = frozenset(SCOPES)
 
 _READS: Final = frozenset(name for name in SCOPES if name.endswith(":read"))
 
+_MANAGEMENT: Final = frozenset(
+    {
+        *("agency:read", "agency:write", "templates:read", "templates:write"),
+        *("workspaces:read", "workspaces:write", "workspaces:create", "workspaces:archive", "workspaces:govern"),
+        *("keys:read", "keys:write", "members:read", "members:write"),
+        *("usage:read", "credits:read", "credits:transfer", "credits:cap", "audit:read"),
+    }
+)
+
 PRESETS: Final[dict[str, frozenset[str]]] = {
     "master": AGENCY_SCOPES,
-    "management": frozenset(
-        {
-            *("agency:read", "agency:write", "templates:read", "templates:write"),
-            *(
-                "workspaces:read",
-                "workspaces:write",
-                "workspaces:create",
-                "workspaces:archive",
-                "workspaces:govern",
-            ),
-            *("keys:read", "keys:write", "members:read", "members:write"),
-            *("usage:read", "credits:read", "credits:transfer", "credits:cap", "audit:read"),
-        }
-    ),
+    "management": _MANAGEMENT,
+    # Holds what workspace keys may hold in order to hand it on; without `workspaces:act` it cannot use it itself.
+    "company": _MANAGEMENT | WORKSPACE_SCOPES,
     "read_only": _READS | {"workspaces:act"},
     "reporting": frozenset({"workspaces:read", "usage:read", "reports:read", "reports:write", "workspaces:act"}),
     "workspace": WORKSPACE_SCOPES,

@@ -42,7 +42,9 @@ class MintKey(Body):
     name: Name
     description: Description = ""
     scopes: Scopes | None = Field(None, description="Either these or `preset`.")
-    preset: str | None = Field(None, description="master, management, read_only, reporting, workspace or links.")
+    preset: str | None = Field(
+        None, description="master, management, company, read_only, reporting, workspace or links."
+    )
     workspaces: Literal["all"] | list[str] = Field("all", description="For keys of the agency: which they reach.")
     ip_allowlist: Allowlist = Field(default_factory=list)
     rate_limit: RateLimitBody | None = Field(default_factory=RateLimitBody, description="Null: no limit.")

@@ -10,12 +10,16 @@ from colonnade.tenancy.workspaces.blocks import (
     in_force,
     in_force_for,
     last_active_block,
+    no_templates_block,
     settings_block,
     sources_block,
 )
-from colonnade.tenancy.workspaces.choosing import all_active, known
+from colonnade.tenancy.workspaces.checks import SHARED
+from colonnade.tenancy.workspaces.choosing import Brief, all_active, known, roll_call
 from colonnade.tenancy.workspaces.finder import EXTERNAL, WorkspaceFinder
 from colonnade.tenancy.workspaces.model import (
+    Adopt,
+    AtWork,
     EffectiveSettings,
     Filters,
     Paging,
@@ -26,6 +30,7 @@ from colonnade.tenancy.workspaces.model import (
     WorkspacePage,
 )
 from colonnade.tenancy.workspaces.pages import page
+from colonnade.tenancy.workspaces.purging import nothing_at_work, purge
 from colonnade.tenancy.workspaces.reader import WorkspaceReader, WorkspaceView
 from colonnade.tenancy.workspaces.service import (
     archive,
@@ -34,15 +39,22 @@ from colonnade.tenancy.workspaces.service import (
     exists,
     find_by_external,
     get,
+    hold_open,
     no_stored_keys,
+    no_templates,
     restore,
     update,
 )
+from colonnade.tenancy.workspaces.settings import is_governed, leaves
 
 __all__ = [
     "EXTERNAL",
     "INTEGRATIONS",
+    "SHARED",
     "Activity",
+    "Adopt",
+    "AtWork",
+    "Brief",
     "EffectiveSettings",
     "Filters",
     "Paging",
@@ -65,13 +77,21 @@ __all__ = [
     "find_by_external",
     "get",
     "health_block",
+    "hold_open",
     "in_force",
     "in_force_for",
+    "is_governed",
     "known",
     "last_active_block",
+    "leaves",
     "no_stored_keys",
+    "no_templates",
+    "no_templates_block",
+    "nothing_at_work",
     "page",
+    "purge",
     "restore",
+    "roll_call",
     "settings_block",
     "sources_block",
     "update",
