@@ -1,7 +1,10 @@
 """Who calls: the typed caller that every service verb asks, and the reach that a transaction is opened with."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import reduce
+from typing import Literal
 
 from colonnade.ground.core.refusals import Refused
 
@@ -14,6 +17,12 @@ class CallerKind(Enum):
     MEMBER = "member"
     RUN = "run"
     OPERATOR = "operator"
+    NOBODY = "nobody"
+    """Somebody who has not proven who they are: only to be written down."""
+
+
+TwoFactor = Literal["enrolled", "required", "off"]
+"""What a member's session has of a second factor: begun with one, lacking one that the agency wants, or without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,10 @@ class Caller:
     mode: str = "live"
     workspace_id: str | None = None
     """The one workspace that this call is about, once it is known."""
+    scopes_in: Mapping[str, frozenset[str]] = field(default_factory=dict, hash=False)
+    """Of a member: what they hold in single workspaces, where that is not just what they hold in the agency."""
+    session_id: str | None = None
+    two_factor: TwoFactor | None = None
 
     @property
     def agency_id(self) -> str:
@@ -63,7 +76,7 @@ class Caller:
         if scope not in self.scopes:
             raise Refused(
                 "keys.scope_missing",
-                f"This needs the scope `{scope}`, which the key does not hold.",
+                f"This needs the scope `{scope}`, which the {self._noun} does not hold.",
                 details={"scope": scope},
             )
 
@@ -78,8 +91,24 @@ class Caller:
             )
 
     def within(self, workspace_id: str) -> "Caller":
-        """The same caller, seeing one workspace only."""
-        return replace(self, reach=Reach(self.agency_id, (workspace_id,)), workspace_id=workspace_id)
+        """The same caller, seeing one workspace only, with what it holds there."""
+        held = self.scopes_in.get(workspace_id, self.scopes)
+        return replace(self, reach=Reach(self.agency_id, (workspace_id,)), scopes=held, workspace_id=workspace_id)
+
+    def where_it_holds(self, scope: str | None, *, in_agency: bool) -> "Caller":
+        """The same caller, seeing just the workspaces in which it holds the scope, with what it holds in all of them.
+
+        Only a member can hold different scopes in different workspaces. What is about the agency itself (`in_agency`)
+        goes by the role there: an assignment to workspaces lends it nothing.
+        """
+        everywhere = self.reach.workspace_ids is None
+        if self.kind is not CallerKind.MEMBER or (everywhere and (in_agency or scope is None or self.holds(scope))):
+            return self
+        held = {one: scopes for one, scopes in self.scopes_in.items() if scope is None or scope in scopes}
+        if not held:
+            return replace(self, reach=Reach(self.agency_id, ()))
+        in_all = reduce(frozenset.intersection, held.values(), self.scopes if in_agency else next(iter(held.values())))
+        return replace(self, reach=Reach(self.agency_id, tuple(sorted(held))), scopes=in_all)
 
     def the_workspace(self) -> str:
         """The workspace that the call is about; refuses when nothing in the request names it."""
@@ -89,3 +118,7 @@ class Caller:
                 "An agency key acts on workspace data here: name the workspace with the `X-Workspace-Id` header.",
             )
         return self.workspace_id
+
+    @property
+    def _noun(self) -> str:
+        return "role" if self.kind is CallerKind.MEMBER else "key"

@@ -1,5 +1,6 @@
 """What a route says of its callers: who may call, with which scope, and where the workspace comes from."""
 
+import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -7,8 +8,9 @@ from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
 
-from colonnade.ground.core.callers import Caller
+from colonnade.ground.core.callers import Caller, CallerKind
 from colonnade.ground.core.refusals import NotFound, Refused
+from colonnade.ground.web.visits import visit_of
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -16,6 +18,8 @@ _DECLARED: Final = "__colonnade_access__"
 
 WORKSPACE_HEADER: Final = "X-Workspace-Id"
 _HEADER_BYTES: Final = WORKSPACE_HEADER.lower().encode()
+CSRF_HEADER: Final = "X-CSRF-Token"
+_WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Who(Enum):
@@ -24,6 +28,7 @@ class Who(Enum):
     ANYONE = "anyone"
     ANY_KEY = "any key"
     AGENCY = "agency keys"
+    MEMBER = "members who are signed in"
 
 
 class Place(Enum):
@@ -74,12 +79,18 @@ async def admit(declared: Access, caller: Caller | None, request: Request, find:
     """The caller as this route may use it: kind and scope are right, the workspace is known.
 
     Raises, in the contract's order: 401 without a credential, 403 for the wrong kind and a missing scope, 400 and 404
-    for the workspace.
+    for the workspace. A member is let in where they hold the route's scope, and sees no other workspace.
     """
     if declared.who is Who.ANYONE:
+        _refuse_cross_site(request)
         return caller
     if caller is None:
-        raise Refused("auth.missing", "This needs an API key: send `Authorization: Bearer KEY` or `X-Auth: KEY`.")
+        raise visit_of(request.scope).unknown or Refused(
+            "auth.missing", "This needs an API key: send `Authorization: Bearer KEY` or `X-Auth: KEY`."
+        )
+    if caller.kind is CallerKind.MEMBER:
+        _refuse_forged(request)
+        caller = caller.where_it_holds(declared.scope, in_agency=declared.place is Place.AGENCY)
     _require_kind(declared, caller)
     if declared.scope is not None:
         caller.require(declared.scope)
@@ -88,7 +99,35 @@ async def admit(declared: Access, caller: Caller | None, request: Request, find:
     return _bound(declared, caller, request)
 
 
+def _refuse_forged(request: Request) -> None:
+    """A browser sends its cookies along with what other pages make it send; those do not know the token."""
+    if request.method not in _WRITES:
+        return
+    _refuse_cross_site(request)
+    wanted, sent = visit_of(request.scope).csrf_token, request.headers.get(CSRF_HEADER, "")
+    if wanted is None or not hmac.compare_digest(wanted.encode(), sent.encode("utf-8", "replace")):
+        raise Refused(
+            "auth.csrf",
+            f"A write with a session needs the header `{CSRF_HEADER}` with the session's own token; "
+            "signing in and GET /v1/me tell it.",
+        )
+
+
+def _refuse_cross_site(request: Request) -> None:
+    if request.method in _WRITES and request.headers.get("sec-fetch-site") == "cross-site":
+        raise Refused("auth.csrf", "The browser says that a page of another site sends this; nothing was done.")
+
+
 def _require_kind(declared: Access, caller: Caller) -> None:
+    if declared.who is Who.MEMBER:
+        if caller.kind is not CallerKind.MEMBER:
+            raise Refused("keys.wrong_kind", "This is about the person who is signed in; a key is no person.")
+        return
+    if caller.two_factor == "required":
+        raise Refused(
+            "auth.two_factor_required",
+            "The agency asks everybody for a second factor: set one up with POST /v1/me/totp first.",
+        )
     if declared.who is Who.AGENCY and not caller.is_agency_wide:
         raise Refused("keys.wrong_kind", "This is an agency's operation; a workspace key cannot call it.")
     if declared.place in CONTENT and caller.is_agency_wide and not caller.holds("workspaces:act"):

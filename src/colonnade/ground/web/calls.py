@@ -22,6 +22,9 @@ _CALL: Final = "colonnade.call"
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _ENTITY_TAG = re.compile(r'\s*(?:W/)?"v(\d{1,18})"\s*')
 
+_NEVER_KEPT: Final = {"content-length", "set-cookie"}
+"""Headers that a replay does not repeat: a cookie is a secret, and for one browser alone."""
+
 _TRY_LOCK: Final = "select pg_try_advisory_xact_lock(hashtextextended($1, 7))"
 
 _FIND: Final = """
@@ -70,9 +73,9 @@ class Call:
         return self.database.pepper
 
     @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[Tx]:
-        """A transaction that reads within the caller's reach."""
-        async with self.database.transaction(self.caller.reach, read_only=True) as tx:
+    async def reading(self, *, snapshot: bool = False) -> AsyncIterator[Tx]:
+        """A transaction that reads within the caller's reach; with `snapshot` all of it sees one instant."""
+        async with self.database.transaction(self.caller.reach, read_only=True, snapshot=snapshot) as tx:
             yield tx
 
     @contextlib.asynccontextmanager
@@ -147,7 +150,7 @@ class Call:
             answer = self._answer
             if answer is None:
                 return
-            headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
+            headers = {name: value for name, value in answer.headers.items() if name not in _NEVER_KEPT}
             body = bytes(answer.body) if self._kept is None else self._kept
             visit = self.visit
             await tx.execute(

@@ -31,6 +31,7 @@ class Admission:
 
     caller: Caller
     rate: Rate | None
+    csrf_token: str | None = None
 
 
 class Doorkeeper(Protocol):
@@ -45,12 +46,29 @@ class Doorkeeper(Protocol):
         ...
 
 
-class Doorway:
-    """Pure ASGI. A missing credential is left to the route, for some routes want none; a bad one ends here."""
+class SessionDoorkeeper(Protocol):
+    """What the doorway asks about people who are signed in; the sessions slice answers."""
 
-    def __init__(self, app: ASGIApp, keeper: Doorkeeper) -> None:
+    @property
+    def cookie_name(self) -> str:
+        """The cookie that holds a session."""
+        ...
+
+    async def admit(self, cookie: str, request_id: str, address: str | None) -> Admission | None:
+        """The member behind the cookie of a session; none when the session is over."""
+        ...
+
+
+class Doorway:
+    """Pure ASGI. A missing credential is left to the route, for some routes want none; a bad key ends here.
+
+    The cookie of a session that is over counts as none, so that whoever still has it can sign in again.
+    """
+
+    def __init__(self, app: ASGIApp, keeper: Doorkeeper, sessions: SessionDoorkeeper | None = None) -> None:
         self._app = app
         self._keeper = keeper
+        self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -69,16 +87,47 @@ class Doorway:
         try:
             credential = _credential(scope)
             admission = await self._keeper.admit(credential, visit.request_id, visit.address) if credential else None
+            session = await self._session(scope, visit)
+            _refuse_two(admission, session)
         except Refused as refused:
             if refused.reason == "auth.invalid":
                 _pass(visit, await self._keeper.count_anonymous(visit.address))
             raise
+        admission = admission or session
         if admission is None:
             _pass(visit, await self._keeper.count_anonymous(visit.address))
             return
-        visit.caller = admission.caller
+        visit.caller, visit.csrf_token = admission.caller, admission.csrf_token
         if admission.rate is not None:
             _pass(visit, admission.rate)
+
+    async def _session(self, scope: Scope, visit: Visit) -> Admission | None:
+        if self._sessions is None:
+            return None
+        sent = _cookies(scope, self._sessions.cookie_name)
+        if not sent:
+            return None
+        # Two cookies of one name: somebody else has put one there, and nothing tells which.
+        admission = None
+        if len(sent) == 1:
+            admission = await self._sessions.admit(sent.pop(), visit.request_id, visit.address)
+        if admission is None:
+            visit.unknown = Refused("auth.session_ended", "This session is over; sign in again.")
+        return admission
+
+
+def _refuse_two(by_key: Admission | None, by_session: Admission | None) -> None:
+    if by_key is not None and by_session is not None:
+        raise Refused("auth.invalid", "A key and a session are two different callers; send one of them.")
+
+
+def _cookies(scope: Scope, name: str) -> set[str]:
+    """The values under which a cookie was sent."""
+    sent = [value.decode("latin-1") for header, value in scope["headers"] if header == b"cookie"]
+    if not sent:
+        return set()
+    pairs = [pair.strip().partition("=") for pair in ";".join(sent).split(";")]
+    return {value for key, _, value in pairs if key == name}
 
 
 def _credential(scope: Scope) -> str | None:

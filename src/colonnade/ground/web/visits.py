@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.types import Scope
 
 from colonnade.ground.core.callers import Caller
+from colonnade.ground.core.refusals import Refused
 
 _KEY: Final = "colonnade.visit"
 
@@ -23,6 +24,10 @@ class Visit:
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started: float = field(default_factory=time.perf_counter)
     caller: Caller | None = None
+    csrf_token: str | None = None
+    """What a write with this session has to bring along."""
+    unknown: Refused | None = None
+    """Why nobody is known although something was shown: a session that is over."""
     answer_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     route: str | None = None
     status: int = 0
