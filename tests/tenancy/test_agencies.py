@@ -56,7 +56,7 @@ async def test_an_agency_needs_a_name_and_an_address(database: Database, name: s
 async def test_every_setting_is_kept_and_null_unsets_it(database: Database) -> None:
     home = await an_agency(database)
 
-    assert (await settings_of(database, home, **EVERYTHING)).settings == EVERYTHING
+    assert (await settings_of(database, home, "203.0.113.7", **EVERYTHING)).settings == EVERYTHING
     assert (await settings_of(database, home, **dict.fromkeys(EVERYTHING))).settings == {}
 
 
@@ -72,6 +72,7 @@ async def test_every_setting_is_kept_and_null_unsets_it(database: Database) -> N
         ({"creditCycle": {"kind": "month", "anchor": 31}}, "/creditCycle/anchor"),
         ({"timezone": "Berlin"}, "/timezone"),
         ({"ipAllowlist": ["somewhere"]}, "/ipAllowlist/0"),
+        ({"ipAllowlist": ["203.0.113.7", "fe80::1%eth0"]}, "/ipAllowlist/1"),
         ({"requireTwoFactor": "yes"}, "/requireTwoFactor"),
         ({"rotateAfterDays": 0}, "/rotateAfterDays"),
         ({"colour": "red"}, "/colour"),
@@ -94,7 +95,8 @@ async def test_a_setting_that_makes_no_sense_is_named(database: Database, patch:
         ("203.0.114.7", "203.0.113.0/24", False),
         ("::ffff:203.0.113.7", "203.0.113.0/24", True),
         ("2001:db8::1", "203.0.113.0/24", False),
-        (None, "203.0.113.0/24", True),
+        ("203.0.113.7", "::ffff:203.0.113.0/120", True),
+        (None, "203.0.113.0/24", False),
     ],
 )
 async def test_nobody_locks_themselves_out_by_an_allowlist(

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from colonnade.ground.core.addresses import spelled
 from colonnade.ground.core.ids import is_sane_request_id, new_request_id
 from colonnade.ground.core.refusals import Refused
 from colonnade.ground.web.problems import ErrorShapes, a_mistake_of_ours, answer_refused, put_shape
@@ -101,13 +102,18 @@ class Envelope:
             await answer_refused(refused, scope)(scope, receive, send)
 
     def _address(self, scope: Scope) -> str | None:
-        peer: str | None = scope["client"][0] if scope.get("client") else None
+        """Where the call came from; none where it cannot be told, and then it is on no allowlist.
+
+        Each trusted proxy adds one entry at the end, so the one that the outermost of them added is the source. What
+        stands before it was sent by the caller and is worth nothing; so is `Forwarded`, which is not read.
+        """
+        peer = spelled(scope["client"][0]) if scope.get("client") else None
         hops = self._options.trusted_proxies
         if not hops:
             return peer
         forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
         chain = [hop.strip() for hop in ",".join(forwarded).split(",") if hop.strip()]
-        return chain[-hops] if len(chain) >= hops else peer
+        return spelled(chain[-hops]) if len(chain) >= hops else peer
 
 
 class _Body:

@@ -1,14 +1,15 @@
 """The agency and the rules of its profile and settings: what they may hold, what locks mean."""
 
-import ipaddress
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from typing import Any, Final
 
 from colonnade.ground.core import checking
+from colonnade.ground.core.addresses import read_address, read_network
+from colonnade.ground.core.callers import Caller, CallerKind
 from colonnade.ground.core.checking import Check, Findings, Rule
 from colonnade.ground.core.refusals import Refused
 
@@ -73,13 +74,10 @@ def approval_default(settings: Mapping[str, Any], gate: str) -> tuple[str, str]:
     return (own, "agency") if own else (APPROVAL_DEFAULTS[gate], "default")
 
 
-def admits(networks: tuple[str, ...] | list[str], address: str | None) -> bool:
-    """Whether one of the networks holds the address; an empty list holds every one, IPv4 inside IPv6 counts as IPv4."""
-    if not networks or address is None:
-        return True
-    known = ipaddress.ip_address(address)
-    plain = getattr(known, "ipv4_mapped", None) or known
-    return any(plain in ipaddress.ip_network(network) for network in networks)
+def admits(networks: Sequence[str], address: str | None) -> bool:
+    """Whether one of the networks holds the address; an empty list holds all, and an unknown address is on none."""
+    known = read_address(address)
+    return not networks or (known is not None and any(known in read_network(network) for network in networks))
 
 
 @cache
@@ -100,10 +98,13 @@ timezone: Final = Rule(
 
 
 def _network(value: Any, pointer: str, findings: Findings) -> Any:
-    try:
-        return str(ipaddress.ip_network(value.strip(), strict=False))
-    except (ValueError, AttributeError):
+    if not isinstance(value, str):
         findings.add(pointer, "must be an address or a network such as 203.0.113.0/24")
+        return value
+    try:
+        return str(read_network(value.strip()))
+    except ValueError as error:
+        findings.add(pointer, str(error))
         return value
 
 
@@ -195,11 +196,12 @@ def checked(check: Check, value: Any) -> dict[str, Any]:
     return kept
 
 
-def refuse_lock_out(settings: Mapping[str, Any], address: str | None) -> None:
-    """Nobody may write an allowlist that they themselves are not on."""
-    if not admits(settings.get("ipAllowlist", ()), address):
+def refuse_lock_out(settings: Mapping[str, Any], caller: Caller) -> None:
+    """Nobody may write an allowlist that they themselves are not on; the operator calls from the machine itself."""
+    if caller.kind is not CallerKind.OPERATOR and not admits(settings.get("ipAllowlist", ()), caller.address):
+        shown = caller.address or "(unknown)"
         raise Refused(
             "settings.locks_out",
-            f"Your own address {address} is not on this allowlist; you would lock yourself out. Add it to the list.",
-            details={"address": address},
+            f"Your own address {shown} is not on this allowlist; you would lock yourself out. Add it to the list.",
+            details={"address": caller.address},
         )

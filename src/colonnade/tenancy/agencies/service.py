@@ -95,7 +95,7 @@ async def update_settings(
     if changed & GOVERNED:
         caller.require("workspaces:govern")
     if "ipAllowlist" in changed:
-        refuse_lock_out(after, caller.address)
+        refuse_lock_out(after, caller)
     return await _changed(tx, caller, agency, profile=_profile(agency), settings=after)
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from colonnade.ground.core.addresses import read_address
 from colonnade.ground.db.batches import BatchWriter, SharedCall
 from colonnade.ground.db.database import UNREACHABLE, Database, Record, unavailable
 from colonnade.ground.db.rings import RingOptions
 from colonnade.ground.web.doorway import Admission, Rate
-from colonnade.tenancy.keys.model import RateLimit, read_address, revoked
+from colonnade.tenancy.keys.model import RateLimit, revoked
 from colonnade.tenancy.keys.ring import KeyRing, Verified
 
 ANONYMOUS_RATE: Final = RateLimit(30, 60)

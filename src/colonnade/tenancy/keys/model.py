@@ -4,13 +4,12 @@ No clock and no database here: instants and addresses are handed in.
 """
 
 import contextlib
-import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Final, Literal, TypedDict
 
+from colonnade.ground.core.addresses import Network, read_address, read_network
 from colonnade.ground.core.callers import Reach
 from colonnade.ground.core.instants import format_instant
 from colonnade.ground.core.refusals import BadFields, FieldError, Refused
@@ -19,16 +18,12 @@ from colonnade.ground.core.secrets import Secret
 
 KeyScope = Literal["agency", "workspace"]
 State = Literal["active", "expired", "revoked"]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MOST_NETWORKS: Final = 100
 MOST_WORKSPACES: Final = 1000
 MOST_REQUESTS: Final = 1_000_000
 LONGEST_WINDOW_SECONDS: Final = 86_400
 LONGEST_OVERLAP_SECONDS: Final = 604_800
-
-_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,43 +200,12 @@ def networks(texts: Sequence[str], pointer: str = "/ipAllowlist") -> tuple[Netwo
         raise BadFields([FieldError(pointer, f"may have at most {MOST_NETWORKS} entries")])
     for number, text in enumerate(texts):
         try:
-            found.append(_network(text))
+            found.append(read_network(text))
         except ValueError as error:
             errors.append(FieldError(f"{pointer}/{number}", str(error)))
     if errors:
         raise BadFields(errors)
     return tuple(dict.fromkeys(found))
-
-
-def _network(text: str) -> Network:
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-    except ValueError as error:
-        raise ValueError("is neither an IPv4 or IPv6 address nor a CIDR block") from error
-    if "%" in text:
-        raise ValueError("names a zone, which means nothing on another machine")
-    if "/" in text and ipaddress.ip_interface(text).ip != network.network_address:
-        raise ValueError(f"has bits set beyond its prefix; did you mean {network}?")
-    return _unmapped_network(network)
-
-
-def _unmapped_network(network: Network) -> Network:
-    """An IPv4 block written inside IPv6 (`::ffff:10.0.0.0/104`) is that IPv4 block."""
-    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
-        start = ipaddress.IPv4Address(int(network.network_address) & 0xFFFF_FFFF)
-        return ipaddress.IPv4Network((start, network.prefixlen - 96))
-    return network
-
-
-@lru_cache(4096)
-def read_address(text: str | None) -> IpAddress | None:
-    """The source address as a value; an IPv4 address inside IPv6 (`::ffff:192.0.2.1`) is that IPv4 address."""
-    try:
-        address = ipaddress.ip_address((text or "").partition("%")[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
 
 
 def is_on(allowlist: Iterable[Network], address: str | None) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from colonnade.ground.core.addresses import Network
 from colonnade.ground.core.callers import Caller, CallerKind
 from colonnade.ground.core.refusals import BadFields, Refused
 from colonnade.ground.core.secrets import is_key_text
@@ -13,7 +14,6 @@ from colonnade.ground.db.rings import Ring, RingOptions, Source
 from colonnade.tenancy.keys import store
 from colonnade.tenancy.keys.model import (
     Key,
-    Network,
     RateLimit,
     address_refused,
     expired,

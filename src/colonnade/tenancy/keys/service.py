@@ -301,10 +301,10 @@ def _changed(key: Key, changes: Changes, now: datetime) -> Key:
 
 
 def _refuse_lock_out(caller: Caller, key: Key) -> None:
-    if key.ip_allowlist and caller.address is not None and not is_on(key.ip_allowlist, caller.address):
+    if key.ip_allowlist and not is_on(key.ip_allowlist, caller.address):
         raise Refused(
             "settings.locks_out",
-            f"This key calls from {caller.address}, which would no longer be on its allowlist.",
+            f"This key calls from {caller.address or 'an unknown address'}, which would no longer be on its allowlist.",
             details={"address": caller.address},
         )
 
