@@ -103,3 +103,11 @@ async def owner(address: Address) -> AsyncIterator["asyncpg.Connection[asyncpg.R
     connection = await asyncpg.connect(**address.arguments("colonnade_owner"))
     yield connection
     await connection.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def a_schema_owner(address: Address) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """The same for what is made once for all tests."""
+    connection = await asyncpg.connect(**address.arguments("colonnade_owner"))
+    yield connection
+    await connection.close()

@@ -47,7 +47,7 @@ async def _call(installed: Installed, world: World, operation: Described, body: 
     key = world.keys["master"]
     sent = {} if body is None else {"json": _with_ids_of(world, body)}
     headers = operation.headers(world.first.id, key)
-    return await installed.call(key, operation.method, operation.at(world.ids), headers=headers, **sent)
+    return await installed.call(key, operation.method, operation.of(world.ids), headers=headers, **sent)
 
 
 @pytest.mark.parametrize(("operation", "body"), CASES)
