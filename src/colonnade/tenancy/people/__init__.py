@@ -1,16 +1,93 @@
-"""People and their memberships: a person is one e-mail address everywhere, a member is a person in one agency."""
+"""People and their memberships: a person is one e-mail address everywhere, a member is a person in one agency.
 
-from colonnade.tenancy.people.model import Founded, Member, Person
-from colonnade.tenancy.people.service import add_member, ensure_person, find_member, found_agency, owner, persons
+Inviting and accepting, roles, who works in which workspace, leaving, handing the agency over.
+"""
+
+from colonnade.tenancy.people.assigning import assign, colleagues, find_colleague, unassign
+from colonnade.tenancy.people.inviting import (
+    accept_invitation,
+    find_invitation,
+    invite,
+    mint_invitation,
+    resend,
+    withdraw,
+)
+from colonnade.tenancy.people.members import assignments, change, get, hand_over, leave, page, remove
+from colonnade.tenancy.people.model import (
+    Arrival,
+    Assignment,
+    Change,
+    Colleague,
+    ColleaguePage,
+    Draft,
+    Estate,
+    Filters,
+    Founded,
+    FoundInvitation,
+    Invitation,
+    Listed,
+    MailedInvitation,
+    Member,
+    MemberPage,
+    Paging,
+    Person,
+    Settled,
+    WorkspaceRole,
+    without_estate,
+)
+from colonnade.tenancy.people.service import (
+    add_member,
+    addressee,
+    ensure_person,
+    find_member,
+    found_agency,
+    owner,
+    persons,
+)
 
 __all__ = [
+    "Arrival",
+    "Assignment",
+    "Change",
+    "Colleague",
+    "ColleaguePage",
+    "Draft",
+    "Estate",
+    "Filters",
+    "FoundInvitation",
     "Founded",
+    "Invitation",
+    "Listed",
+    "MailedInvitation",
     "Member",
+    "MemberPage",
+    "Paging",
     "Person",
+    "Settled",
+    "WorkspaceRole",
+    "accept_invitation",
     "add_member",
+    "addressee",
+    "assign",
+    "assignments",
+    "change",
+    "colleagues",
     "ensure_person",
+    "find_colleague",
+    "find_invitation",
     "find_member",
     "found_agency",
+    "get",
+    "hand_over",
+    "invite",
+    "leave",
+    "mint_invitation",
     "owner",
+    "page",
     "persons",
+    "remove",
+    "resend",
+    "unassign",
+    "withdraw",
+    "without_estate",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from colonnade.ground.core.callers import Caller
-from colonnade.ground.core.ids import new_id
+from colonnade.ground.core.ids import is_id, new_id
 from colonnade.ground.core.scopes import ROLES
 from colonnade.ground.db.database import Database, Tx
 from colonnade.tenancy import agencies, audit
@@ -53,3 +53,12 @@ async def find_member(tx: Tx, member_id: str) -> Member | None:
 async def persons(tx: Tx, ids: Sequence[str]) -> dict[str, Person]:
     """E-mail and name of people of this agency, by id; others are left out."""
     return await store.persons(tx, ids)
+
+
+async def addressee(tx: Tx, identity: str) -> Person | None:
+    """The person to write to about a person's or a member's id, also one who has just left; for workers alone."""
+    if is_id("person", identity):
+        return await store.addressee(tx, identity)
+    member = await store.find(tx, identity)
+    person_id = await store.find_former(tx, identity) if member is None else member.person_id
+    return None if person_id is None else await store.addressee(tx, person_id)

@@ -29,6 +29,7 @@ from colonnade.tenancy.workspaces.model import (
     Workspace,
     WorkspacePage,
 )
+from colonnade.tenancy.workspaces.ownership import appoint, colleagues, dismiss, hand_over, transfer
 from colonnade.tenancy.workspaces.pages import page
 from colonnade.tenancy.workspaces.purging import nothing_at_work, purge
 from colonnade.tenancy.workspaces.reader import WorkspaceReader, WorkspaceView
@@ -67,15 +68,19 @@ __all__ = [
     "WorkspaceReader",
     "WorkspaceView",
     "all_active",
+    "appoint",
     "archive",
     "brand",
     "brand_block",
+    "colleagues",
     "create",
+    "dismiss",
     "effective",
     "ensure_open",
     "exists",
     "find_by_external",
     "get",
+    "hand_over",
     "health_block",
     "hold_open",
     "in_force",
@@ -94,5 +99,6 @@ __all__ = [
     "roll_call",
     "settings_block",
     "sources_block",
+    "transfer",
     "update",
 ]

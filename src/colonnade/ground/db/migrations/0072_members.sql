@@ -101,14 +101,13 @@ create trigger invitation_door after update of digest on invitation for each row
 
 -- What stands behind the link of an invitation, before anybody is known.
 create function door_invitation(digests bytea[])
-returns table (agency_id text, agency_name text, id text, email text, name text, role text, expires_at timestamptz,
-               is_expired boolean)
+returns table (agency_id text, agency_name text, id text, email text, name text, role text, expires_at timestamptz)
 language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
-    select i.agency_id, a.name, i.id, i.email, i.name, i.role, i.expires_at, i.expires_at <= now()
+    select i.agency_id, a.name, i.id, i.email, i.name, i.role, i.expires_at
     from door d
     join invitation i on i.agency_id = d.agency_id and i.id = d.id and i.digest = d.digest
     join agency a on a.agency_id = d.agency_id
-    where d.digest = any (digests) and d.kind = 'invitation'
+    where d.digest = any (digests) and d.kind = 'invitation' and i.expires_at > now()
 $$;
 
 -- Members and open invitations of the agency in scope, from the newest on. People are global, hence past the scope; the
@@ -166,6 +165,12 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
     limit most
 $$;
 
+create function member_by_email(wanted text) returns text
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+    select m.id from member m join person p on p.id = m.person_id
+    where m.agency_id = app_agency() and app_whole_agency() and p.email = wanted
+$$;
+
 -- To whom a mail goes: people of the agency in scope, also those who have just left it.
 create function addressee(wanted text) returns table (id text, email text, name text)
 language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
@@ -179,14 +184,17 @@ alter function invitation_door() owner to colonnade_lookup;
 alter function door_invitation(bytea[]) owner to colonnade_lookup;
 alter function page_members(text, text, text, text[], timestamptz, text, integer) owner to colonnade_lookup;
 alter function page_workspace_members(text, text, text, text[], timestamptz, text, integer) owner to colonnade_lookup;
+alter function member_by_email(text) owner to colonnade_lookup;
 alter function addressee(text) owner to colonnade_lookup;
 revoke create on schema public from colonnade_lookup;
 revoke all on function invitation_door() from public;
 revoke all on function door_invitation(bytea[]) from public;
 revoke all on function page_members(text, text, text, text[], timestamptz, text, integer) from public;
 revoke all on function page_workspace_members(text, text, text, text[], timestamptz, text, integer) from public;
+revoke all on function member_by_email(text) from public;
 revoke all on function addressee(text) from public;
 grant execute on function door_invitation(bytea[]) to colonnade_app;
 grant execute on function page_members(text, text, text, text[], timestamptz, text, integer) to colonnade_app;
 grant execute on function page_workspace_members(text, text, text, text[], timestamptz, text, integer) to colonnade_app;
+grant execute on function member_by_email(text) to colonnade_app;
 grant execute on function addressee(text) to colonnade_worker;
