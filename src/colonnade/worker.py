@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +10,10 @@ from typing import Final
 
 import structlog
 
-from colonnade.brand.content import Publishers
+from colonnade import credits
+from colonnade.brand import content
+from colonnade.brand.content import FolderPublisher, Publishers
+from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.secrets import Pepper, Secret
 from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import UNREACHABLE, Database
@@ -23,7 +26,9 @@ from colonnade.runs.engine.worker import Worker, WorkerOptions
 from colonnade.runs.invocations.jobs import Limits, Means, Rounds, RunExecution
 from colonnade.runs.writing import ModelOptions, Writers
 from colonnade.settings import Settings
-from colonnade.tenancy.audit.jobs import Reactions, announce
+from colonnade.tenancy.audit.jobs import Reactions, announce, erase_due, seal_all, verify_due
+from colonnade.tenancy.workspaces import Activity
+from colonnade.tenancy.workspaces.jobs import Step, purge_due
 
 _log = structlog.get_logger("colonnade.worker")
 
@@ -31,6 +36,8 @@ _BEAT_SECONDS: Final = 5.0
 _CLEAN_SECONDS: Final = 600.0
 _BATCH: Final = 5000
 _ANNOUNCE_SECONDS: Final = 1.0
+_SEAL_SECONDS: Final = 0.3
+_LATER_SECONDS: Final = 1.0
 
 REACTIONS: Final[Reactions] = {}
 """What follows from which fact, by the name of the event. Nothing does yet: webhooks and mails will."""
@@ -105,6 +112,26 @@ def _models(settings: Settings) -> ModelOptions:
     )
 
 
+def purge_steps(published: Path) -> list[Step]:
+    """What each floor lets go of before a workspace's rows are erased, in this order."""
+    folder = FolderPublisher(published)
+
+    async def stop_runs(database: Database, caller: Caller, workspace_id: str) -> bool:
+        async with database.transaction(caller.reach) as tx:
+            return await invocations.stop_all(tx, caller, workspace_id)
+
+    async def close_pool(database: Database, caller: Caller, workspace_id: str) -> bool:
+        async with database.transaction(caller.reach) as tx:
+            await credits.close_pool(tx, caller, workspace_id)
+        return True
+
+    async def remove_published(database: Database, caller: Caller, workspace_id: str) -> bool:
+        await content.remove_published(database, folder, caller, workspace_id)
+        return True
+
+    return [stop_runs, close_pool, remove_published]
+
+
 class BackgroundProcess:
     """Carries out runs, makes the rounds, keeps the house, tells that it lives."""
 
@@ -120,6 +147,7 @@ class BackgroundProcess:
         )
         self._writers = Writers(options.models)
         self._client = OutgoingClient(options.allow)
+        self._activity = Activity(self.database)
         self._rounds = Rounds(self.database, options.limits, poll_seconds=options.poll_seconds)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -130,6 +158,7 @@ class BackgroundProcess:
             async with self._client:
                 await self._work(stopping)
         finally:
+            await self._activity.close()
             await self._writers.aclose()
             await self.database.close()
 
@@ -144,6 +173,8 @@ class BackgroundProcess:
                 group.create_task(self._beat(engine.worker_id), name="tell that it lives"),
                 group.create_task(self._keep_house(), name="keep the house"),
                 group.create_task(self._announce(engine.worker_id), name="announce what happened"),
+                group.create_task(self._steadily("purging", self._purge), name="erase purged workspaces"),
+                group.create_task(self._seal(), name="seal the audit log"),
             ]
             await stopping.wait()
             engine.stop()
@@ -174,11 +205,37 @@ class BackgroundProcess:
         while True:
             taken = 0
             try:
-                taken = await announce(self.database, worker_id, REACTIONS)
+                taken = await announce(self.database, worker_id, REACTIONS, self._activity.touch)
             except Exception as error:
                 _log.warning("worker.announcing_failed", error=type(error).__name__)
             if not taken:
                 await asyncio.sleep(_ANNOUNCE_SECONDS)
+
+    async def _seal(self) -> None:
+        while True:
+            sealed = 0
+            try:
+                sealed = await seal_all(self.database)
+            except Exception as error:
+                _log.warning("worker.sealing_failed", error=type(error).__name__)
+            if not sealed:
+                await asyncio.sleep(_SEAL_SECONDS)
+
+    async def _steadily(self, what: str, duty: Callable[[], Awaitable[int]]) -> None:
+        """Do it again and again: at once while there is more, else after a rest."""
+        while True:
+            done = 0
+            try:
+                done = await duty()
+            except UNREACHABLE as error:
+                _log.warning("worker.stumbled", what=what, error=type(error).__name__)
+            except Exception as error:
+                _log.exception("worker.stumbled", what=what, error=type(error).__name__)
+            if not done:
+                await asyncio.sleep(_LATER_SECONDS)
+
+    async def _purge(self) -> int:
+        return await purge_due(self.database, purge_steps(self._options.published))
 
     async def _leave(self, worker_id: str) -> None:
         try:
@@ -190,6 +247,8 @@ class BackgroundProcess:
         while True:
             try:
                 await self._forget()
+                await erase_due(self.database)
+                await verify_due(self.database)
             except UNREACHABLE as error:
                 _log.warning("worker.house_not_kept", error=type(error).__name__)
             except Exception as error:

@@ -35,16 +35,28 @@ PAST_THE_SCOPE: Final[dict[str, tuple[str, set[str]]]] = {
     "runs_lag": ("two numbers for readiness", {APP, WORKER}),
     "forget_answers": ("housekeeping over all agencies", {WORKER}),
     "forget_requests": ("housekeeping over all agencies", {WORKER}),
+    "agencies_to_seal": ("ids alone, of every agency", {WORKER}),
+    "agencies_to_verify": ("ids alone, of every agency", {WORKER}),
+    "agencies_to_erase": ("ids and days, of every agency", {WORKER}),
+    "seal_lag": ("three numbers for readiness", {APP, WORKER, OWNER}),
+    "erase_audit_payloads": ("entries never change otherwise; only those of the agency in scope", {WORKER}),
+    "public_logo": ("a picture for everybody who knows its digest", {APP}),
     "list_agencies": ("names for the operator on the machine itself", {OWNER}),
 }
 """Every function that sees more than the scope: why, and who may call it."""
 
 LOOKED_UP: Final = {
     ("agency", "r"),
+    ("agency_logo", "r"),
     ("api_key", "r"),
     ("api_key_secret", "r"),
     ("api_key_use", "*"),
     ("approval", "r"),
+    ("audit_check", "r"),
+    ("audit_entry", "r"),
+    ("audit_entry", "w"),
+    ("audit_head", "r"),
+    ("audit_unsealed", "r"),
     ("idempotency", "r"),
     ("idempotency", "d"),
     ("invitation", "r"),
@@ -65,6 +77,7 @@ LOOKED_UP: Final = {
 
 LOOKUP_WRITES: Final = {
     "api_key_use": {"INSERT", "UPDATE"},
+    "audit_entry": {"UPDATE"},
     "door": {"INSERT", "DELETE"},
     "idempotency": {"DELETE"},
     "outbox": {"UPDATE"},
@@ -128,6 +141,17 @@ async def test_the_role_that_looks_up_changes_nothing_of_a_run_but_its_admission
         LOOKUP,
     )
     assert {row["name"] for row in rows} == {"admitted_at", "task_id", "updated_at"}
+
+
+async def test_the_role_that_looks_up_changes_nothing_of_an_audit_entry_but_its_payload(
+    owner: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    rows = await owner.fetch(
+        """select column_name::text as name from information_schema.column_privileges
+           where table_name = 'audit_entry' and grantee = $1 and privilege_type = 'UPDATE'""",
+        LOOKUP,
+    )
+    assert {row["name"] for row in rows} == {"before", "after"}
 
 
 @pytest.mark.parametrize("role", [APP, WORKER, LOOKUP, OWNER])

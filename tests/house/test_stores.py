@@ -22,6 +22,7 @@ OF_THE_HOUSE: Final = {
 """Tables that no slice's store keeps."""
 
 WIDENED: Final = {
+    "tenancy/audit/verifying.py": "a log's chain is the agency's; of what lies elsewhere nothing but its place is told",
     "tenancy/keys/makers.py": "what somebody made may lie in any workspace",
     "tenancy/keys/service.py": "a key of some workspaces is one of the agency's, and may see itself",
     "integrations/service.py": "the agency's own keys hold in every workspace",

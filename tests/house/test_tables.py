@@ -41,6 +41,8 @@ NO_TENANT_IN_REFERENCE: Final = {
 
 APPEND_ONLY: Final = {
     "audit_entry",
+    "audit_seal",
+    "audit_checkpoint",
     "ledger_entry",
     "credit_transfer",
     "credit_hold_lot",
@@ -58,6 +60,7 @@ FORGOTTEN_IN_TIME: Final = {"usage_event_id", "request_log"}
 """Append-only ones that a background process may clean when they are old."""
 
 APP_MAY_DELETE: Final = {
+    "agency_logo": "a picture that the branding no longer names",
     "idempotency": "an answer that is stored anew",
     "member": "who leaves the agency",
     "provider_key": "an own key that is taken away; it must be gone for good",

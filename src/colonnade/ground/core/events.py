@@ -29,6 +29,7 @@ EVENTS: Final[dict[str, str]] = {
     "keys.updated": "An API key's name, scopes or limits changed",
     "keys.rolled": "An API key got a new secret",
     "keys.revoked": "An API key was revoked",
+    "keys.leaked": "An API key was found where it must not be, and ended",
     "workspaces.created": "A workspace was made",
     "workspaces.updated": "A workspace, its brand or its settings changed",
     "workspaces.archived": "A workspace was archived",

@@ -26,6 +26,8 @@ else:
     Pool = asyncpg.Pool
 
 _ACQUIRE_SECONDS: Final = 10.0
+_IDLE: Final = {"idle_in_transaction_session_timeout": "120000"}
+"""A transaction that nobody goes on with holds its locks and its place; after two minutes the server ends it."""
 _SCOPE_ID = re.compile(r"[a-z]+_[0-9a-z]{26}")
 
 UNREACHABLE: Final = (
@@ -175,6 +177,7 @@ class Database:
             reset=_no_reset,
             statement_cache_size=self._cache,
             command_timeout=60,
+            server_settings=_IDLE if self._cache else {},  # a pooler may refuse what it does not know
             init=_prepare,
         )
 
@@ -192,10 +195,19 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def transaction(
-        self, reach: Reach, *, read_only: bool = False, before_commit: BeforeCommit | None = None
+        self,
+        reach: Reach,
+        *,
+        read_only: bool = False,
+        snapshot: bool = False,
+        before_commit: BeforeCommit | None = None,
     ) -> AsyncIterator[Tx]:
-        """Begin within this reach, commit at the end of the block, undo everything when it raises."""
-        scope = f"begin{' read only' if read_only else ''}; {_scoped(reach)}"
+        """Begin within this reach, commit at the end of the block, undo everything when it raises.
+
+        With `snapshot` all its statements see the one instant of the first of them.
+        """
+        kind = f"{' isolation level repeatable read' if snapshot else ''}{' read only' if read_only else ''}"
+        scope = f"begin{kind}; {_scoped(reach)}"
         async with self.pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
             ended = False
             try:

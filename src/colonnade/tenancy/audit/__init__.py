@@ -1,9 +1,25 @@
 """The audit log: one entry for every command, written in its transaction together with the event for the outbox.
 
-Entries are append-only and carry a keyed digest of their own content; nothing here starts a reaction.
+Entries are append-only and carry a keyed digest of their own content; a worker links them into a chain whose end is
+signed. The request log beside it tells every call. Nothing here starts a reaction.
 """
 
+from colonnade.tenancy.audit.keeping import BATCH, erase_payloads
 from colonnade.tenancy.audit.model import Entry, Fact, Filters
+from colonnade.tenancy.audit.seals import Place, Verdict
 from colonnade.tenancy.audit.service import page, record, record_all
+from colonnade.tenancy.audit.verifying import verify
 
-__all__ = ["Entry", "Fact", "Filters", "page", "record", "record_all"]
+__all__ = [
+    "BATCH",
+    "Entry",
+    "Fact",
+    "Filters",
+    "Place",
+    "Verdict",
+    "erase_payloads",
+    "page",
+    "record",
+    "record_all",
+    "verify",
+]

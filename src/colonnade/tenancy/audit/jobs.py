@@ -1,14 +1,18 @@
-"""Telling what happened: takes announcements from the outbox and starts the reactions that a worker lists."""
+"""What runs behind the audit log: telling what happened to the reactions that a worker lists, sealing, verifying, and
+letting go of what is past its time."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
 from colonnade.ground.core.callers import Reach
-from colonnade.ground.db.database import Database, Record, Tx
+from colonnade.ground.db.database import UNREACHABLE, Database, Record, Tx
+from colonnade.tenancy.audit.keeping import BATCH, cutoff, erase_payloads, house, note_verdict
+from colonnade.tenancy.audit.sealing import seal
+from colonnade.tenancy.audit.verifying import verify
 
 _log = structlog.get_logger("colonnade.outbox")
 
@@ -40,9 +44,20 @@ Reactions = Mapping[str, Sequence[Reaction]]
 """The reactions by the name of the event."""
 
 
-async def announce(database: Database, worker_id: str, reactions: Reactions) -> int:
+Heard = Callable[[str, str], None]
+"""Takes note of an agency's workspace in which something happened."""
+
+
+def nobody_hears(_agency_id: str, _workspace_id: str) -> None:
+    """Where nobody follows what workspaces do."""
+
+
+async def announce(database: Database, worker_id: str, reactions: Reactions, heard: Heard = nobody_hears) -> int:
     """Take a batch from the outbox and react to each; how many were taken. One that fails alone comes again later."""
     rows = await database.lookup(CLAIM, worker_id, _BATCH, _LEASE_SECONDS)
+    for row in rows:
+        if row["workspace_id"] is not None:
+            heard(row["agency_id"], row["workspace_id"])
     silent: dict[str, list[str]] = {}
     for row in rows:
         if row["event"] in reactions:
@@ -67,3 +82,57 @@ async def _react(database: Database, announcement: Announcement, reactions: Sequ
             await tx.execute(DONE, tx.agency_id, announcement.id)
     except Exception:
         _log.exception("outbox.reaction_failed", event_name=announcement.event, announcement=announcement.id)
+
+
+TO_SEAL: Final = "select * from agencies_to_seal($1)"
+TO_VERIFY: Final = "select * from agencies_to_verify($1, $2)"
+TO_ERASE: Final = "select * from agencies_to_erase()"
+
+_AGENCIES: Final = 100
+VERIFY_EVERY: Final = timedelta(days=7)
+
+
+async def seal_all(database: Database) -> int:
+    """Seal what waits, agency by agency, those that wait longest first; how many entries that were.
+
+    One agency that fails keeps none of the others waiting; it comes again with the next call.
+    """
+    sealed = 0
+    for row in await database.lookup(TO_SEAL, _AGENCIES):
+        try:
+            async with database.transaction(Reach(row["agency_id"])) as tx:
+                sealed += await seal(tx)
+        except UNREACHABLE:
+            raise
+        except Exception:
+            _log.exception("audit.sealing_failed", agency=row["agency_id"])
+    return sealed
+
+
+async def verify_due(database: Database, *, every: timedelta = VERIFY_EVERY, most: int = 20) -> int:
+    """Verify the logs that nobody has looked at for so long, and remember what was found; how many that were."""
+    rows = await database.lookup(TO_VERIFY, every, most)
+    for row in rows:
+        caller = house(row["agency_id"])
+        async with database.transaction(caller.reach, read_only=True, snapshot=True) as tx:
+            verdict = await verify(tx, caller)
+        async with database.transaction(caller.reach) as tx:
+            await note_verdict(tx, caller, verdict)
+        if verdict.bad is not None:
+            bad = verdict.bad
+            _log.error("audit.seal_broken", agency=caller.agency_id, problem=bad.problem, position=bad.position)
+    return len(rows)
+
+
+async def erase_due(database: Database) -> int:
+    """Take away the payloads that agencies no longer want to keep; of how many entries."""
+    erased = 0
+    for row in await database.lookup(TO_ERASE):
+        caller = house(row["agency_id"])
+        more = True
+        while more:
+            async with database.transaction(caller.reach) as tx:
+                gone = await erase_payloads(tx, caller, before=cutoff(await tx.now(), row["days"]))
+            erased += gone
+            more = gone == BATCH
+    return erased

@@ -25,6 +25,8 @@ with fact as (
     select agency_id, id, workspace_id, at, actor_kind, actor_id, actor_name, event, resource_id,
            before, after, payload_digest, request_id, address::inet, hmac, $17::integer
     from fact
+), waiting as (
+    insert into audit_unsealed (agency_id, workspace_id, entry_id) select agency_id, workspace_id, id from fact
 )
 insert into outbox (agency_id, id, workspace_id, event, resource_id, audit_id, at)
 select agency_id, event_id, workspace_id, event, resource_id, id, at from fact
@@ -32,7 +34,7 @@ select agency_id, event_id, workspace_id, event, resource_id, id, at from fact
 
 
 async def add(tx: Tx, entries: Sequence[Entry]) -> None:
-    """Write the entries, each under the current key, and an outbox row for each, in one statement."""
+    """Write the entries under the current key, each with its place in the queues of sealing and of telling."""
     rows = [
         (
             *(entry.id, entry.workspace_id, entry.at, entry.actor_kind, entry.actor_id, entry.actor_name),
