@@ -5,9 +5,10 @@ keeper that the HTTP door asks. A key's text is shown once and stored nowhere.
 """
 
 from colonnade.ground.db.rings import RingOptions
-from colonnade.tenancy.keys.keeper import KeyKeeper, Limiter, Taken, Uses
+from colonnade.tenancy.keys.keeper import KeyKeeper, Limiter, Taken, Uses, rate_of, subject_of
 from colonnade.tenancy.keys.makers import narrow_made_by, revoke_made_by, standing_made_by
 from colonnade.tenancy.keys.model import USUAL_RATE, Changes, Draft, Key, Minted, RateLimit, RatePatch
+from colonnade.tenancy.keys.partner import PartnerKeys
 from colonnade.tenancy.keys.ring import KeyRing, Verified
 from colonnade.tenancy.keys.service import count, for_installation, get, mint, own, page, revoke, roll, update
 
@@ -20,6 +21,7 @@ __all__ = [
     "KeyRing",
     "Limiter",
     "Minted",
+    "PartnerKeys",
     "RateLimit",
     "RatePatch",
     "RingOptions",
@@ -33,9 +35,11 @@ __all__ = [
     "narrow_made_by",
     "own",
     "page",
+    "rate_of",
     "revoke",
     "revoke_made_by",
     "roll",
     "standing_made_by",
+    "subject_of",
     "update",
 ]

@@ -54,7 +54,7 @@ class Limiter:
 
     async def anonymous(self, address: str | None) -> Taken:
         """Count a call without a valid credential: 30 a minute for each address, where an IPv6 /64 counts as one."""
-        return await self.take(_subject(address), ANONYMOUS_RATE.requests, ANONYMOUS_RATE.window_seconds)
+        return await self.take(subject_of(address), ANONYMOUS_RATE.requests, ANONYMOUS_RATE.window_seconds)
 
     async def close(self) -> None:
         """Wait for what is under way."""
@@ -95,7 +95,8 @@ def _taken(row: Record, limit: int, place: int) -> Taken:
     )
 
 
-def _subject(address: str | None) -> str:
+def subject_of(address: str | None) -> str:
+    """Under which name calls from an address are counted: an IPv6 /64 counts as one."""
     known = read_address(address)
     if isinstance(known, ipaddress.IPv6Address):
         return f"address:{ipaddress.IPv6Network((known, 64), strict=False)}"
@@ -107,22 +108,23 @@ NOTE_USES: Final = "select note_key_uses($1, $2, $3)"
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    key_id: str
+    id: str
     at: datetime
     address: str | None
 
 
 class Uses:
-    """When and from where keys were last used, written a few times a second for all of them."""
+    """When and from where credentials were last used, written a few times a second for all of them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, note: str = NOTE_USES) -> None:
         self._database = database
-        self._writer: BatchWriter[_Use] = BatchWriter("key uses", self._write)
+        self._note = note
+        self._writer: BatchWriter[_Use] = BatchWriter("uses of credentials", self._write)
 
-    def add(self, key_id: str, address: str | None) -> None:
+    def add(self, identity: str, address: str | None) -> None:
         """Take note of a use; returns at once."""
         known = read_address(address)
-        self._writer.add(_Use(key_id, datetime.now(UTC), None if known is None else str(known)))
+        self._writer.add(_Use(identity, datetime.now(UTC), None if known is None else str(known)))
 
     async def flush(self) -> None:
         """Write what is there now."""
@@ -133,10 +135,10 @@ class Uses:
         await self._writer.close()
 
     async def _write(self, uses: Sequence[_Use]) -> None:
-        latest = {use.key_id: use for use in uses}
+        latest = {use.id: use for use in uses}
         notes = list(latest.values())
         await self._database.lookup(
-            NOTE_USES, [use.key_id for use in notes], [use.at for use in notes], [use.address for use in notes]
+            self._note, [use.id for use in notes], [use.at for use in notes], [use.address for use in notes]
         )
 
 
@@ -173,11 +175,11 @@ class KeyKeeper:
             self.ring.forget(verified.key.id)
             verified = await self.ring.verify(credential, address)
         self.uses.add(verified.key.id, address)
-        return Admission(verified.caller(request_id, address), _rate(taken, limit))
+        return Admission(verified.caller(request_id, address), rate_of(taken, limit))
 
     async def count_anonymous(self, address: str | None) -> Rate:
         """Count a call without a valid key against its address."""
-        return _rate(await self.limiter.anonymous(address), ANONYMOUS_RATE)
+        return rate_of(await self.limiter.anonymous(address), ANONYMOUS_RATE)
 
     async def _take(self, verified: Verified, limit: RateLimit) -> Taken:
         taken = await self.limiter.take(verified.key.id, limit.requests, limit.window_seconds)
@@ -187,5 +189,6 @@ class KeyKeeper:
         return taken
 
 
-def _rate(taken: Taken, limit: RateLimit) -> Rate:
+def rate_of(taken: Taken, limit: RateLimit) -> Rate:
+    """What the limiter said, in the words of the HTTP door."""
     return Rate(taken.granted, taken.limit, limit.window_seconds, taken.remaining, taken.resets_in_seconds)
