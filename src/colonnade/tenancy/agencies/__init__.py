@@ -3,6 +3,7 @@
 An agency is made together with its owner by `people.found_agency`; here is the agency's own row.
 """
 
+from colonnade.tenancy.agencies.logo_store import find_public as find_logo
 from colonnade.tenancy.agencies.model import (
     APPROVAL_POLICY,
     COLOR,
@@ -17,12 +18,15 @@ from colonnade.tenancy.agencies.model import (
     is_locked,
     timezone,
 )
+from colonnade.tenancy.agencies.pictures import Picture
 from colonnade.tenancy.agencies.service import (
     create,
     ensure_test_twin,
     entering,
     get,
     in_force,
+    remove_logo,
+    set_logo,
     update,
     update_settings,
 )
@@ -37,13 +41,17 @@ __all__ = [
     "MODEL",
     "URL",
     "Agency",
+    "Picture",
     "approval_default",
     "create",
     "ensure_test_twin",
     "entering",
+    "find_logo",
     "get",
     "in_force",
     "is_locked",
+    "remove_logo",
+    "set_logo",
     "timezone",
     "update",
     "update_settings",

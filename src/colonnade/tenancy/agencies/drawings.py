@@ -4,7 +4,7 @@ Pure: text in, text or a `ValueError` out that says in one clause what a sender 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 from xml.parsers import expat
 
@@ -16,7 +16,7 @@ MOST_DRAWN: Final = 200_000
 """How many elements may be drawn once every `use` is followed: a few lines of them can stand for billions."""
 
 _SVG: Final = "http://www.w3.org/2000/svg"
-_PICTURES: Final = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/=\s]*", re.ASCII)
+_PICTURES: Final = re.compile(r"data:image/(png|jpeg);base64,([A-Za-z0-9+/=\s]*)", re.ASCII)
 _URL: Final = re.compile(r"url\(\s*(['\"]?)(.*?)\1\s*\)", re.DOTALL | re.IGNORECASE)
 _LOADING: Final = re.compile(r"@|\\|//|(?<![\w-])(?:image|image-set|src|element|expression)\(", re.IGNORECASE)
 """What a style needs to load something, or to hide that it does."""
@@ -32,6 +32,12 @@ def harmless(content: bytes) -> bytes:
     written: bytes = filtered
     _look_through(written)
     return written
+
+
+def pictures_in(drawing: bytes) -> Iterator[tuple[str, str]]:
+    """The pictures that a harmless drawing carries: `PNG` or `JPEG`, and the text of their bytes in base 64."""
+    for found in _PICTURES.finditer(drawing.decode()):
+        yield found[1].upper(), found[2]
 
 
 def _read(content: bytes, **listening: Callable[..., None]) -> None:
@@ -99,7 +105,9 @@ def _require_quiet(name: str, value: str) -> None:
 def _require_quiet_style(text: str) -> None:
     inner = _URL.sub(lambda found: "" if _is_inside(found[2]) else "@", text)
     if _LOADING.search(inner) or "url(" in inner.lower():
-        raise ValueError("has a style that loads something from outside; only `url(#…)` and embedded pictures will do")
+        raise ValueError(
+            "has a style with `@` or one that loads something; only `url(#…)` and embedded pictures will do"
+        )
 
 
 def _is_inside(target: str) -> bool:
@@ -146,6 +154,8 @@ class _Drawn:
         def drawn(name: str, chain: frozenset[str]) -> int:
             if name in chain or name not in self._named:
                 return 0
+            if len(chain) > DEEPEST:
+                raise ValueError(f"has parts that refer to each other more than {DEEPEST} deep")
             if name not in known:
                 size, repeats = self._named[name]
                 inside = chain | {name}

@@ -1,15 +1,35 @@
 """How HTTP says the agency: its profile and its settings."""
 
-from typing import Any
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from colonnade.ground.web import Instant, Shown, Who, access, call_of, entity_tag, examples, router
+from colonnade.ground.web import (
+    Instant,
+    Shown,
+    Upload,
+    Who,
+    access,
+    call_of,
+    entity_tag,
+    examples,
+    router,
+    takes_file,
+)
 from colonnade.ground.web.checked import CheckedBody
 from colonnade.tenancy import agencies
 from colonnade.tenancy.agencies.model import PROFILE, SETTINGS, Agency
+from colonnade.tenancy.agencies.pictures import MEDIA_TYPES, MOST_BYTES, draw
+
+PUBLIC_URL: Final = "public_url"
+"""The name under which the application's state may hold the address that the public reaches it by."""
+
+_DRAWING: Final = ThreadPoolExecutor(2, "drawing")
+"""Where pictures are drawn anew: never so many at once that nothing else gets done."""
 
 routes = router("Agency")
 
@@ -138,6 +158,34 @@ async def change_agency(request: Request, body: ChangeAgency) -> Response:
             tx, call.caller, patch=body.sent_json(), expected_version=call.expected_version()
         )
         return call.answer(200, AgencyShown.of(agency), headers=entity_tag(agency.version))
+
+
+@routes.post("/v1/agency/logo", status_code=201, response_model=AgencyShown)
+@access(Who.AGENCY, "agency:write")
+@takes_file(Upload("file", MOST_BYTES, MEDIA_TYPES))
+async def set_agency_logo(request: Request) -> Response:
+    """Set the agency's logo.
+
+    A PNG, JPEG or SVG of at most 2 MiB and 8 to 4096 pixels a side. It is drawn anew, without metadata and without
+    anything that acts or loads, and served to everybody at `branding.logoUrl`.
+    """
+    call = call_of(request)
+    picture = await asyncio.get_running_loop().run_in_executor(_DRAWING, draw, call.body)
+    base_url = getattr(request.app.state, PUBLIC_URL, None) or str(request.base_url)
+    async with call.writing() as tx:
+        agency = await agencies.set_logo(tx, call.caller, picture, base_url=base_url)
+        headers = {"Location": agency.branding["logoUrl"], **entity_tag(agency.version)}
+        return call.answer(201, AgencyShown.of(agency), headers=headers)
+
+
+@routes.delete("/v1/agency/logo", status_code=204)
+@access(Who.AGENCY, "agency:write")
+async def remove_agency_logo(request: Request) -> Response:
+    """Take the agency's logo away."""
+    call = call_of(request)
+    async with call.writing() as tx:
+        await agencies.remove_logo(tx, call.caller, expected_version=call.expected_version())
+        return call.answer(204)
 
 
 @routes.get("/v1/agency/settings", response_model=AgencySettingsShown)

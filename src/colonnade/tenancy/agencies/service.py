@@ -12,8 +12,9 @@ from colonnade.ground.core.refusals import NotFound, Refused
 from colonnade.ground.core.scopes import AGENCY_SCOPES
 from colonnade.ground.db.database import Database, Tx
 from colonnade.tenancy import audit
-from colonnade.tenancy.agencies import store
+from colonnade.tenancy.agencies import logo_store, store
 from colonnade.tenancy.agencies.model import GOVERNED, PROFILE, SETTINGS, Agency, checked, refuse_lock_out
+from colonnade.tenancy.agencies.pictures import Picture
 
 
 def entering(agency_id: str, *, mode: str = "live") -> Caller:
@@ -99,6 +100,28 @@ async def update_settings(
     return await _changed(tx, caller, agency, profile=_profile(agency), settings=after)
 
 
+async def set_logo(tx: Tx, caller: Caller, picture: Picture, *, base_url: str) -> Agency:
+    """Show this picture as the agency's logo under a public address that only its content decides.
+
+    The one before is gone from then on; the same picture again changes nothing.
+    """
+    caller.require("agency:write")
+    agency = await _opened(tx, None)
+    await logo_store.put(tx, picture)
+    return await _rebranded(tx, caller, agency, f"{base_url.rstrip('/')}/logos/{agency.id}/{picture.file_name}")
+
+
+async def remove_logo(tx: Tx, caller: Caller, *, expected_version: int | None = None) -> Agency:
+    """Show no logo any more, wherever it came from; none there changes nothing."""
+    caller.require("agency:write")
+    return await _rebranded(tx, caller, await _opened(tx, expected_version), None)
+
+
+async def _rebranded(tx: Tx, caller: Caller, agency: Agency, logo_url: str | None) -> Agency:
+    profile = {**_profile(agency), "branding": {**agency.branding, "logoUrl": logo_url}}
+    return await _changed(tx, caller, agency, profile=checked(PROFILE, profile), settings=dict(agency.settings))
+
+
 def _profile(agency: Agency) -> dict[str, Any]:
     website = {} if agency.website is None else {"website": agency.website}
     branding = {"branding": dict(agency.branding)} if agency.branding else {}
@@ -125,5 +148,7 @@ async def _changed(
     if "settings" in after:
         before["settings"], after["settings"] = changes(before["settings"], after["settings"])
     changed = await store.change(tx, agency, profile, settings)
+    if "branding" in after:
+        await logo_store.forget_unless_named(tx, changed.branding.get("logoUrl", ""))
     await audit.record(tx, caller, "agencies.updated", agency.id, before=before, after=after)
     return changed
