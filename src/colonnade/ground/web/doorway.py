@@ -1,5 +1,6 @@
 """Who calls: one ASGI layer that turns a credential into a `Caller` before anything of the body is read."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -8,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.refusals import Refused
 from colonnade.ground.web.problems import answer_refused
-from colonnade.ground.web.visits import Visit, visit_of
+from colonnade.ground.web.visits import Visit, Whose, visit_of
 
 API_PATHS: Final = ("/v1/", "/api/", "/company/")
 """Where callers matter; everything else is public pages."""
@@ -32,6 +33,14 @@ class Admission:
     caller: Caller
     rate: Rate | None
     csrf_token: str | None = None
+
+
+class TurnedAway(Refused):
+    """The refusal of a credential that is known: whose it is goes into the request log, so that its agency sees it."""
+
+    def __init__(self, refused: Refused, whose: Whose) -> None:
+        super().__init__(refused.reason, refused.sentence, details=refused.details, headers=refused.headers)
+        self.whose = whose
 
 
 class Doorkeeper(Protocol):
@@ -62,13 +71,22 @@ class SessionDoorkeeper(Protocol):
 class Doorway:
     """Pure ASGI. A missing credential is left to the route, for some routes want none; a bad key ends here.
 
-    The cookie of a session that is over counts as none, so that whoever still has it can sign in again.
+    The cookie of a session that is over counts as none, so that whoever still has it can sign in again. At paths for
+    anyone no credential is looked at, and each call counts for its address.
     """
 
-    def __init__(self, app: ASGIApp, keeper: Doorkeeper, sessions: SessionDoorkeeper | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        keeper: Doorkeeper,
+        sessions: SessionDoorkeeper | None = None,
+        *,
+        for_anyone: Container[str] = frozenset(),
+    ) -> None:
         self._app = app
         self._keeper = keeper
         self._sessions = sessions
+        self._for_anyone = for_anyone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -79,11 +97,15 @@ class Doorway:
         try:
             await self._enter(scope, visit)
         except Refused as refused:
+            visit.turned_away = refused.whose if isinstance(refused, TurnedAway) else None
             await answer_refused(refused, scope)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
     async def _enter(self, scope: Scope, visit: Visit) -> None:
+        if scope["path"] in self._for_anyone:
+            _pass(visit, await self._keeper.count_anonymous(visit.address))
+            return
         try:
             credential = _credential(scope)
             admission = await self._keeper.admit(credential, visit.request_id, visit.address) if credential else None

@@ -7,10 +7,30 @@ from typing import Any, Final
 
 from starlette.types import Scope
 
-from colonnade.ground.core.callers import Caller
+from colonnade.ground.core.callers import Caller, CallerKind
 from colonnade.ground.core.refusals import Refused
 
 _KEY: Final = "colonnade.visit"
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose call it was, as the request log keeps it."""
+
+    agency_id: str | None = None
+    workspace_id: str | None = None
+    key_id: str | None = None
+    member_id: str | None = None
+
+    @classmethod
+    def of(cls, caller: Caller) -> "Whose":
+        """The caller's."""
+        is_member = caller.kind is CallerKind.MEMBER
+        key_id, member_id = (None, caller.actor_id) if is_member else (caller.actor_id, None)
+        return cls(caller.agency_id, caller.workspace_id, key_id, member_id)
+
+
+_NOBODYS: Final = Whose()
 
 
 @dataclass(slots=True)
@@ -28,6 +48,8 @@ class Visit:
     """What a write with this session has to bring along."""
     unknown: Refused | None = None
     """Why nobody is known although something was shown: a session that is over."""
+    turned_away: Whose | None = None
+    """Whose credential was shown that is known and no longer good, or not from there."""
     answer_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     route: str | None = None
     status: int = 0
@@ -46,13 +68,14 @@ class Visit:
 
     def log_entry(self) -> dict[str, Any]:
         """The row of the request log; never a body, a header or a query."""
-        caller = self.caller
+        whose = Whose.of(self.caller) if self.caller is not None else self.turned_away or _NOBODYS
         return {
-            "agency_id": caller and caller.agency_id,
-            "workspace_id": caller and caller.workspace_id,
+            "agency_id": whose.agency_id,
+            "workspace_id": whose.workspace_id,
             "request_id": self.request_id,
             "at": self.at.isoformat(),
-            "key_id": caller and caller.actor_id,
+            "key_id": whose.key_id,
+            "member_id": whose.member_id,
             "address": self.address,
             "method": self.method,
             "path": self.path.replace("\0", "?"),  # no column keeps a NUL

@@ -185,7 +185,7 @@ class KeyKeeper:
         taken = await self.limiter.take(verified.key.id, limit.requests, limit.window_seconds)
         if taken.revoked_at is not None:
             self.ring.forget(verified.key.id)
-            raise revoked(taken.revoked_at)
+            raise verified.turned_away(revoked(taken.revoked_at))
         return taken
 
 

@@ -11,6 +11,8 @@ from colonnade.ground.core.refusals import BadFields, Refused
 from colonnade.ground.core.secrets import is_key_text
 from colonnade.ground.db.database import Database, Record
 from colonnade.ground.db.rings import Ring, RingOptions, Source
+from colonnade.ground.web.doorway import TurnedAway
+from colonnade.ground.web.visits import Whose
 from colonnade.tenancy.keys import store
 from colonnade.tenancy.keys.model import (
     Key,
@@ -44,6 +46,10 @@ class Verified:
     def rate_limit(self) -> RateLimit | None:
         """How often the key may call; none means as often as it likes."""
         return self.key.rate_limit
+
+    def turned_away(self, refused: Refused) -> TurnedAway:
+        """The refusal of this key, which its agency will find in its request log."""
+        return TurnedAway(refused, Whose(self.agency_id, self.workspace_id, self.key.id))
 
     def caller(self, request_id: str, address: str | None) -> Caller:
         """The caller that this key makes of one request."""
@@ -80,14 +86,14 @@ class _Entry:
         """The key if it is good now and from here, else the refusal that says why not."""
         key = self.verified.key
         if key.revoked_at is not None:
-            raise revoked(key.revoked_at)
+            raise self.verified.turned_away(revoked(key.revoked_at))
         # The database read its clock after we looked at ours, so this instant is never behind the database's.
         now = self.loaded_at + timedelta(seconds=time.monotonic() - self.asked)
         ends = min((at for at in (key.expires_at, self.secret_ends_at) if at is not None), default=None)
         if ends is not None and ends <= now:
-            raise expired(ends)
+            raise self.verified.turned_away(expired(ends))
         if not all(is_on(allowlist, address) for allowlist in self.allowlists):
-            raise address_refused()
+            raise self.verified.turned_away(address_refused())
         return self.verified
 
 
