@@ -16,6 +16,7 @@ from colonnade.ground.web.applications import assemble
 from colonnade.ground.web.doorway import Doorway
 from colonnade.ground.web.envelope import Envelope, EnvelopeOptions
 from colonnade.tenancy import keys, workspaces
+from colonnade.tenancy.keys.routes import FOR_ANYONE
 from tests.factories import Home
 
 _places = itertools.count(os.getpid() % 4096 * 4096)
@@ -40,7 +41,7 @@ async def served(
         setattr(app.state, name, value)
     keeper = keys.KeyKeeper(database)
     await keeper.start()
-    layers = Envelope(Doorway(app, keeper), options or EnvelopeOptions(), lambda _visit: None)
+    layers = Envelope(Doorway(app, keeper, for_anyone=FOR_ANYONE), options or EnvelopeOptions(), lambda _visit: None)
     transport = httpx2.ASGITransport(layers, client=an_address())
     try:
         async with httpx2.AsyncClient(transport=transport, base_url="http://colonnade.example") as client:

@@ -1,6 +1,7 @@
 """Wires the HTTP application: mounts every slice's routes, turns a credential into a caller, lists the includes."""
 
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from typing import Any, Final
@@ -11,7 +12,7 @@ from starlette.types import ASGIApp
 from colonnade import credits, integrations
 from colonnade.brand.content import routes as content_routes
 from colonnade.credits import routes as credits_routes
-from colonnade.faces import docs, status
+from colonnade.faces import docs, logos, status
 from colonnade.faces.compat import company
 from colonnade.faces.compat.company import routes as company_routes
 from colonnade.faces.status import Check, Metrics
@@ -19,6 +20,7 @@ from colonnade.ground.db.address import Address
 from colonnade.ground.db.batches import BatchWriter
 from colonnade.ground.db.database import Database
 from colonnade.ground.db.migrating import migrations
+from colonnade.ground.outgoing import AllowList, OutgoingClient
 from colonnade.ground.web import House
 from colonnade.ground.web.applications import assemble, body_limit
 from colonnade.ground.web.doorway import API_PATHS, Doorway
@@ -33,11 +35,14 @@ from colonnade.runs.approvals import routes as approvals_routes
 from colonnade.runs.bulk import routes as bulk_routes
 from colonnade.runs.invocations import routes as invocations_routes
 from colonnade.settings import Settings, master_key_of, pepper_of
-from colonnade.tenancy import workspaces
+from colonnade.tenancy import agencies, keys, workspaces
 from colonnade.tenancy.agencies import routes as agencies_routes
 from colonnade.tenancy.audit import routes as audit_routes
-from colonnade.tenancy.keys import KeyKeeper
+from colonnade.tenancy.keys import KeyKeeper, PartnerKeys
 from colonnade.tenancy.keys import routes as keys_routes
+from colonnade.tenancy.people import Estate
+from colonnade.tenancy.people import routes as people_routes
+from colonnade.tenancy.workspaces import member_routes
 from colonnade.tenancy.workspaces import routes as workspaces_routes
 
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -67,6 +72,7 @@ class Server:
             through_pooler=settings.database_pooled,
         )
         self.keeper = KeyKeeper(self.database, direct=self._direct())
+        self.outgoing = OutgoingClient(AllowList.parse(settings.outbound_allow))
         self.activity = workspaces.Activity(self.database)
         self.house = House(self.database, workspaces.WorkspaceFinder(self.database).find)
         self.reader = workspaces.WorkspaceReader(self.database)
@@ -125,6 +131,9 @@ class Server:
         return Check(ok=row["oldest_seconds"] < WORKERS_LATE_SECONDS, says=waiting)
 
 
+ESTATE: Final = Estate(workspaces.hand_over, keys.standing_made_by, keys.revoke_made_by, keys.narrow_made_by)
+"""What becomes of the workspaces and keys of a member who leaves, or whose role changes."""
+
 WORKERS_STATE: Final = """
 select (select count(*) from worker_heartbeat where at > now() - interval '30 seconds') > 0 as alive, l.*
 from runs_lag() l
@@ -139,6 +148,8 @@ def routers() -> list[APIRouter]:
         keys_routes.routes,
         bulk_routes.routes,
         workspaces_routes.routes,
+        people_routes.routes,
+        member_routes.routes,
         audit_routes.routes,
         integrations_routes.routes,
         credits_routes.routes,
@@ -156,14 +167,17 @@ def create(settings: Settings, address: Address) -> ASGIApp:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await server.open()
-        yield
-        await server.close()
+        async with server.outgoing:
+            await server.open()
+            yield
+            await server.close()
 
     app = assemble(server.house, routers(), lifespan)
     _tell_slices(app, settings)
     setattr(app.state, workspaces_routes.READER, server.reader)
+    setattr(app.state, keys_routes.PARTNER, PartnerKeys(server.outgoing, settings.leak_keys_url))
     docs.mount(app, docs.DocsOptions(version("colonnade"), settings.public_url, lambda: document(app)))
+    logos.mount(app, functools.partial(agencies.find_logo, server.database))
     probes = {
         "database": server.database_answers,
         "keys": server.keys_are_heard,
@@ -171,14 +185,17 @@ def create(settings: Settings, address: Address) -> ASGIApp:
     }
     status.mount(app, probes, server.metrics)
     envelope = EnvelopeOptions(settings.trusted_proxies, body_limit(app, MOST_BYTES), ERROR_SHAPES)
-    return Envelope(Doorway(app, server.keeper), envelope, server.note)
+    return Envelope(Doorway(app, server.keeper, for_anyone=keys_routes.FOR_ANYONE), envelope, server.note)
 
 
 def _tell_slices(app: FastAPI, settings: Settings) -> None:
     """What routes of one slice need of another, or of the settings: the catalogue of includes above all."""
     includes = {"usage": credits.usage_block, "integrations": integrations.integrations_block}
     setattr(app.state, workspaces_routes.INCLUDES, includes)
+    setattr(app.state, agencies_routes.PUBLIC_URL, settings.public_url)
     setattr(app.state, workspaces_routes.STORED_KEYS, integrations.stored_keys)
+    setattr(app.state, people_routes.ESTATE, ESTATE)
+    setattr(app.state, workspaces_routes.AT_WORK, invocations.at_work)
     setattr(app.state, integrations_routes.STATE, integrations.MasterKeys.single(master_key_of(settings)))
     setattr(app.state, approvals_routes.ENSURE_RUN, invocations.ensure_in_reach)
     setattr(app.state, credits_routes.GRANTS_BY_OPERATOR, settings.grants == "operator")

@@ -60,6 +60,11 @@ class Settings(BaseSettings):
         description="Private addresses that outgoing requests may reach nevertheless: `CIDR:port`, separated by "
         "commas, as in `127.0.0.1/32:9000,10.0.0.0/8:*`.",
     )
+    leak_keys_url: str | None = Field(
+        None,
+        description="Where a partner who scans for leaked keys publishes the keys that its reports are signed with, in "
+        "GitHub's form: `https://api.github.com/meta/public_keys/secret_scanning`.",
+    )
     trusted_proxies: int = Field(
         0, ge=0, le=10, description="How many proxies in front are yours, whose `X-Forwarded-For` is believed."
     )

@@ -16,6 +16,8 @@ OPERATIONS: Final = described()
 
 WITHOUT_SCOPE: Final = {
     "GET /v1/whoami": "a key may always ask about itself",
+    "POST /v1/api-keys/report-leak": "whoever holds a key's text may end it",
+    "DELETE /v1/members/me": "everybody may leave",
     "POST /v1/workspaces/bulk-action": "the scope is that of the action",
 }
 

@@ -16,7 +16,9 @@ query parameters a `Body` model in `Annotated[Query…, Query()]`, so that unkno
 """
 
 from colonnade.ground.web.access import Access, Place, Who, access
+from colonnade.ground.web.bodies import takes_list_as
 from colonnade.ground.web.calls import Call, call_of, entity_tag, json_answer, to_json
+from colonnade.ground.web.cursors import dated_cursor, dated_position
 from colonnade.ground.web.operations import House, Operation, router
 from colonnade.ground.web.problems import ErrorShape
 from colonnade.ground.web.shapes import Amount, Body, Credits, Flag, Instant, Name, PageOf, Shown, Whole, examples
@@ -42,10 +44,13 @@ __all__ = [
     "Whole",
     "access",
     "call_of",
+    "dated_cursor",
+    "dated_position",
     "entity_tag",
     "examples",
     "json_answer",
     "router",
     "takes_file",
+    "takes_list_as",
     "to_json",
 ]

@@ -3,8 +3,8 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
 
@@ -12,6 +12,25 @@ from colonnade.ground.core.refusals import BadFields, FieldError, Refused
 
 DEEPEST: Final = 64
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_LIST_FIELD: Final = "__colonnade_list_field__"
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+def takes_list_as(name: str) -> Callable[[Endpoint], Endpoint]:
+    """Declare that an endpoint reads a body that is a list as an object with the list in this field."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _LIST_FIELD, name)
+        return endpoint
+
+    return declare
+
+
+def list_field_of(endpoint: Callable[..., Any]) -> str | None:
+    """The field that a list is read as; none where a body has to be an object."""
+    name: str | None = getattr(endpoint, _LIST_FIELD, None)
+    return name
 
 
 def _malformed(sentence: str) -> Refused:
@@ -112,6 +131,12 @@ class JsonRequest(Request):
         if self._parsed is None:
             self._parsed = parse(await self.body())
         return self._parsed
+
+    async def read_list_as(self, name: str) -> None:
+        """Where the body is a list, read it from now on as an object with the list in this field."""
+        body = await self.json()
+        if isinstance(body, list):
+            self._parsed = {name: body}
 
 
 def as_json(request: Request) -> JsonRequest:

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from colonnade.ground.core.refusals import BadField, BadFields, FieldError, NotFound, Refused
 from colonnade.ground.db.database import Database, unavailable
 from colonnade.ground.web.access import FindWorkspace, access_of, admit
-from colonnade.ground.web.bodies import as_json, is_multipart
+from colonnade.ground.web.bodies import as_json, is_multipart, list_field_of
 from colonnade.ground.web.calls import Call, Replay, put_call
 from colonnade.ground.web.plain import list_fields, plain_arguments
 from colonnade.ground.web.problems import a_mistake_of_ours, answer_refused, from_validation, is_unreachable
@@ -65,7 +65,7 @@ class Operation(APIRoute):
         inner = _plainly(self) or super().get_route_handler()
         declared = access_of(self.endpoint)
         takes_body = self.body_field is not None
-        upload = upload_of(self.endpoint)
+        upload, list_field = upload_of(self.endpoint), list_field_of(self.endpoint)
         lists = _list_parameters(self)
         route = self.path
 
@@ -83,6 +83,8 @@ class Operation(APIRoute):
             elif request.method in _WRITES and not is_multipart(request):
                 request = as_json(request)
                 call.request, call.body = request, await request.body()
+                if list_field is not None:
+                    await request.read_list_as(list_field)
                 await _parse(request, takes_body)
             put_call(request, call)
             return await inner(request)

@@ -12,9 +12,15 @@ from colonnade.ground.core.refusals import NotFound
 from colonnade.ground.db.database import Tx
 from colonnade.ground.web import Call, PageOf, Place, Who, access, call_of, entity_tag, router
 from colonnade.tenancy import agencies, keys, workspaces
+from colonnade.tenancy.keys import leak_routes
 from colonnade.tenancy.keys.shapes import ChangeKey, KeyShown, ListKeys, MintedShown, MintKey, RollKey, WhoShown
 
 routes = router("API keys")
+routes.routes.extend(leak_routes.routes.routes)
+
+PARTNER: Final = leak_routes.PARTNER
+FOR_ANYONE: Final = frozenset({leak_routes.PATH})
+"""Paths at which no credential is looked at."""
 
 _EXTERNAL: Final = "ext:"
 

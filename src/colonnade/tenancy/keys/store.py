@@ -206,6 +206,30 @@ class Found:
     loaded_at: datetime
 
 
+TEXT_ENDS: Final = """
+select ends_at from api_key_secret
+where agency_id = $1 and workspace_id is not distinct from $2 and key_id = $3 and digest = $4
+"""
+
+
+async def secret_ends(tx: Tx, key: Key, digest: bytes) -> datetime | None:
+    """Until when this secret opens the key; none is as long as the key, which is so of the newest alone."""
+    row = await tx.fetchone(TEXT_ENDS, tx.agency_id, key.workspace_id, key.id, digest)
+    ends: datetime | None = row["ends_at"]
+    return ends
+
+
+END_TEXT: Final = """
+update api_key_secret set ends_at = least(ends_at, $5)
+where agency_id = $1 and workspace_id is not distinct from $2 and key_id = $3 and digest = $4
+"""
+
+
+async def end_secret(tx: Tx, key: Key, digest: bytes) -> None:
+    """Let this one secret of the key end now."""
+    await tx.execute(END_TEXT, tx.agency_id, key.workspace_id, key.id, digest, await tx.now())
+
+
 LOOK_UP: Final = "select * from door_key($1)"
 
 
