@@ -62,7 +62,8 @@ $$;
 create function pg_temp.inside(agency text, base bigint, many integer) returns void language sql as $$
     insert into workspace_activity (agency_id, workspace_id, last_active_at)
     select agency, pg_temp.an_id('ws', base + n), now() - make_interval(secs => n * 37 % 1000000)
-    from generate_series(1, many) n where n % 5 > 0;
+    from generate_series(1, many) n where n % 5 > 0
+    on conflict (agency_id, workspace_id) do update set last_active_at = excluded.last_active_at;
     insert into credit_account (agency_id, workspace_id, id, kind, balance)
     select agency, pg_temp.an_id('ws', base + n), kind || ':' || pg_temp.an_id('ws', base + n), kind, 0
     from generate_series(1, many) n, unnest(array['held', 'used']) as kind;

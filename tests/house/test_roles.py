@@ -104,7 +104,8 @@ async def test_the_functions_that_look_past_the_scope_are_those_on_the_list(
     assert set(found) == set(PAST_THE_SCOPE)
     for name, row in found.items():
         assert row["owner"] == LOOKUP, name
-        assert row["settings"] == ["search_path=pg_catalog, public, pg_temp"], name
+        assert row["settings"][0] == "search_path=pg_catalog, public, pg_temp", name
+        assert set(row["settings"][1:]) <= {"plan_cache_mode=force_generic_plan"}, name
         assert not row["open"], name
         assert set(row["callers"]) == PAST_THE_SCOPE[name][1], name
 

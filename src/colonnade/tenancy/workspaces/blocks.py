@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from colonnade.ground.core.callers import Caller
-from colonnade.ground.core.instants import format_instant
+from colonnade.ground.core.instants import format_optional
 from colonnade.ground.core.refusals import NotFound
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import agencies
@@ -63,7 +63,7 @@ async def brand_block(tx: Tx, ids: Sequence[str]) -> dict[str, Any]:
 async def last_active_block(tx: Tx, ids: Sequence[str]) -> dict[str, str | None]:
     """Include `lastActiveAt`: the latest run, post or keyed write; null when there was none yet."""
     rows = await tx.fetch(LAST_ACTIVE, tx.agency_id, list(ids))
-    known = {row["workspace_id"]: format_instant(row["last_active_at"]) for row in rows}
+    known = {row["workspace_id"]: format_optional(row["last_active_at"]) for row in rows}
     return {identity: known.get(identity) for identity in ids}
 
 

@@ -17,15 +17,19 @@ _WHERE: Final = "where w.agency_id = $1 and ($2::text[] is null or w.id = any ($
 _COUNTED_ROWS: Final = f"select from workspace w {_WHERE}"
 _SHOWN: Final = ", ".join(f"w.{name}" for name in [*COLUMNS.split(", "), "sort_name"])
 _ROWS: Final = f"select {_SHOWN} from workspace w {_WHERE}"
+# Every workspace has its row of activity, so that this is a walk along that table's index.
 _ROWS_BY_ACTIVITY: Final = f"""
 select {_SHOWN}, a.last_active_at
-from workspace w left join workspace_activity a on a.agency_id = w.agency_id and a.workspace_id = w.id {_WHERE}
+from workspace_activity a join workspace w on w.agency_id = a.agency_id and w.id = a.workspace_id
+{_WHERE} and a.agency_id = $1
 """
+_ACTIVE: Final = "coalesce(a.last_active_at, '-infinity'::timestamptz)"
 _KEYS: Final = {
-    "name": ("w.sort_name", "{}::text"),
-    "createdAt": ("w.created_at", "{}::timestamptz"),
-    "lastActiveAt": ("coalesce(a.last_active_at, '-infinity')", "coalesce({}::timestamptz, '-infinity')"),
+    "name": ("w.sort_name", "w.id", "{}::text"),
+    "createdAt": ("w.created_at", "w.id", "{}::timestamptz"),
+    "lastActiveAt": (_ACTIVE, "a.workspace_id", "coalesce({}::timestamptz, '-infinity')"),
 }
+"""What each order goes by, what decides where that is equal, and how its value is written in a text."""
 
 
 class _Conditions:
@@ -49,15 +53,15 @@ async def page(tx: Tx, caller: Caller, filters: Filters, paging: Paging) -> Work
     conditions = _restricted(tx, filters)
     total = await _count(tx, conditions, exactly=paging.counts_all)
     name = paging.sort.removeprefix("-")
-    key, placeholder = _KEYS[name]
+    key, then, placeholder = _KEYS[name]
     descending = paging.sort.startswith("-")
     if paging.after is not None:
         value, last_id = _value(name, paging.after[0]), paging.after[1]
         comparison = "<" if descending else ">"
-        conditions.add(f"({key}, w.id) {comparison} ({placeholder}, {{}}::text)", value, last_id)
+        conditions.add(f"({key}, {then}) {comparison} ({placeholder}, {{}}::text)", value, last_id)
     direction = "desc" if descending else "asc"
     rows_of = _ROWS_BY_ACTIVITY if name == "lastActiveAt" else _ROWS
-    sql = f"{rows_of}{conditions.text} order by {key} {direction}, w.id {direction} limit {paging.limit + 1:d}"
+    sql = f"{rows_of}{conditions.text} order by {key} {direction}, {then} {direction} limit {paging.limit + 1:d}"
     rows = await tx.fetch(sql, *conditions.arguments)
     return _page(rows, name, paging.limit, total)
 
