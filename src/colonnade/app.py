@@ -35,13 +35,15 @@ from colonnade.runs.approvals import routes as approvals_routes
 from colonnade.runs.bulk import routes as bulk_routes
 from colonnade.runs.invocations import routes as invocations_routes
 from colonnade.settings import Settings, master_key_of, pepper_of
-from colonnade.tenancy import agencies, keys, workspaces
+from colonnade.tenancy import agencies, keys, sessions, workspaces
 from colonnade.tenancy.agencies import routes as agencies_routes
 from colonnade.tenancy.audit import routes as audit_routes
 from colonnade.tenancy.keys import KeyKeeper, PartnerKeys
 from colonnade.tenancy.keys import routes as keys_routes
 from colonnade.tenancy.people import Estate
 from colonnade.tenancy.people import routes as people_routes
+from colonnade.tenancy.sessions import me_routes
+from colonnade.tenancy.sessions import routes as sessions_routes
 from colonnade.tenancy.workspaces import member_routes
 from colonnade.tenancy.workspaces import routes as workspaces_routes
 
@@ -72,6 +74,11 @@ class Server:
             through_pooler=settings.database_pooled,
         )
         self.keeper = KeyKeeper(self.database, direct=self._direct())
+        cookie = sessions.Cookie.of(settings.public_url)
+        limiter = self.keeper.limiter
+        self.sessions = sessions.SessionKeeper(self.database, limiter, cookie, direct=self._direct())
+        masters = integrations.MasterKeys.single(master_key_of(settings))
+        self.desk = sessions.Desk(sessions.Entrance(self.database, limiter, masters), cookie)
         self.outgoing = OutgoingClient(AllowList.parse(settings.outbound_allow))
         self.activity = workspaces.Activity(self.database)
         self.house = House(self.database, workspaces.WorkspaceFinder(self.database).find)
@@ -89,9 +96,12 @@ class Server:
         """Connect and begin to listen."""
         await self.database.open()
         await self.keeper.start()
+        await self.sessions.start()
 
     async def close(self) -> None:
         """Write what is noted and disconnect."""
+        await self.desk.entrance.close()
+        await self.sessions.close()
         await self.keeper.close()
         await self.reader.close()
         await self.activity.close()
@@ -146,6 +156,8 @@ def routers() -> list[APIRouter]:
     return [
         agencies_routes.routes,
         keys_routes.routes,
+        sessions_routes.routes,
+        me_routes.routes,
         bulk_routes.routes,
         workspaces_routes.routes,
         people_routes.routes,
@@ -175,6 +187,7 @@ def create(settings: Settings, address: Address) -> ASGIApp:
     app = assemble(server.house, routers(), lifespan)
     _tell_slices(app, settings)
     setattr(app.state, workspaces_routes.READER, server.reader)
+    setattr(app.state, sessions.STATE, server.desk)
     setattr(app.state, keys_routes.PARTNER, PartnerKeys(server.outgoing, settings.leak_keys_url))
     docs.mount(app, docs.DocsOptions(version("colonnade"), settings.public_url, lambda: document(app)))
     logos.mount(app, functools.partial(agencies.find_logo, server.database))
@@ -185,7 +198,8 @@ def create(settings: Settings, address: Address) -> ASGIApp:
     }
     status.mount(app, probes, server.metrics)
     envelope = EnvelopeOptions(settings.trusted_proxies, body_limit(app, MOST_BYTES), ERROR_SHAPES)
-    return Envelope(Doorway(app, server.keeper, for_anyone=keys_routes.FOR_ANYONE), envelope, server.note)
+    doorway = Doorway(app, server.keeper, server.sessions, for_anyone=keys_routes.FOR_ANYONE)
+    return Envelope(doorway, envelope, server.note)
 
 
 def _tell_slices(app: FastAPI, settings: Settings) -> None:
@@ -197,6 +211,7 @@ def _tell_slices(app: FastAPI, settings: Settings) -> None:
     setattr(app.state, people_routes.ESTATE, ESTATE)
     setattr(app.state, workspaces_routes.AT_WORK, invocations.at_work)
     setattr(app.state, integrations_routes.STATE, integrations.MasterKeys.single(master_key_of(settings)))
+    setattr(app.state, keys_routes.FILL_TWIN, credits.fill_twin)
     setattr(app.state, approvals_routes.ENSURE_RUN, invocations.ensure_in_reach)
     setattr(app.state, credits_routes.GRANTS_BY_OPERATOR, settings.grants == "operator")
 

@@ -26,6 +26,7 @@ from colonnade.runs.engine.worker import Worker, WorkerOptions
 from colonnade.runs.invocations.jobs import Limits, Means, Rounds, RunExecution
 from colonnade.runs.writing import ModelOptions, Writers
 from colonnade.settings import Settings
+from colonnade.tenancy.agencies.jobs import TwinFollower
 from colonnade.tenancy.audit.jobs import Reactions, announce, erase_due, seal_all, verify_due
 from colonnade.tenancy.workspaces import Activity
 from colonnade.tenancy.workspaces.jobs import Step, purge_due
@@ -41,6 +42,12 @@ _LATER_SECONDS: Final = 1.0
 
 REACTIONS: Final[Reactions] = {}
 """What follows from which fact, by the name of the event. Nothing does yet: webhooks and mails will."""
+
+
+def reactions(database: Database) -> Reactions:
+    """The same with those that write in an agency beside the one in which the fact happened."""
+    return {**REACTIONS, "agencies.updated": [*REACTIONS.get("agencies.updated", ()), TwinFollower(database)]}
+
 
 BEAT: Final = """
 insert into worker_heartbeat (worker_id, at, started_at, admitted_at)
@@ -148,6 +155,7 @@ class BackgroundProcess:
         self._writers = Writers(options.models)
         self._client = OutgoingClient(options.allow)
         self._activity = Activity(self.database)
+        self._reactions = reactions(self.database)
         self._rounds = Rounds(self.database, options.limits, poll_seconds=options.poll_seconds)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -205,7 +213,7 @@ class BackgroundProcess:
         while True:
             taken = 0
             try:
-                taken = await announce(self.database, worker_id, REACTIONS, self._activity.touch)
+                taken = await announce(self.database, worker_id, self._reactions, self._activity.touch)
             except Exception as error:
                 _log.warning("worker.announcing_failed", error=type(error).__name__)
             if not taken:

@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from tests.house.catalogue import Table, tables
+from tests.house.test_purge import PURGED
 
 __all__ = ["tables"]
 
@@ -17,7 +18,7 @@ PAST_THE_SCOPE: Final[dict[str, tuple[str, set[str]]]] = {
     "note_key_uses": ("one batch of many agencies' keys", {APP}),
     "log_requests": ("one batch of many agencies' calls", {APP}),
     "touch_workspaces": ("one batch of many agencies' workspaces", {APP, WORKER}),
-    "test_twin_of": ("a live agency's test twin, which lies outside of it", {APP}),
+    "test_twin_of": ("a live agency's test twin, which lies outside of it", {APP, WORKER}),
     "ensure_person": ("people are global", {APP}),
     "people_of_agency": ("people are global; only those of the agency in scope", {APP, WORKER}),
     "page_members": ("people are global; only those of the agency in scope", {APP}),
@@ -41,6 +42,9 @@ PAST_THE_SCOPE: Final[dict[str, tuple[str, set[str]]]] = {
     "seal_lag": ("three numbers for readiness", {APP, WORKER, OWNER}),
     "erase_audit_payloads": ("entries never change otherwise; only those of the agency in scope", {WORKER}),
     "public_logo": ("a picture for everybody who knows its digest", {APP}),
+    "purges_due": ("ids alone, of every agency", {WORKER}),
+    "purge_rows": ("rows of a workspace that is being purged, and of no other", {WORKER}),
+    "deployments_due": ("ids alone, of every agency", {WORKER}),
     "list_agencies": ("names for the operator on the machine itself", {OWNER}),
 }
 """Every function that sees more than the scope: why, and who may call it."""
@@ -67,6 +71,7 @@ LOOKED_UP: Final = {
     ("request_log", "d"),
     ("run", "r"),
     ("run", "w"),
+    ("template_deployment", "r"),
     ("workspace", "r"),
     ("workspace_activity", "r"),
     ("workspace_activity", "a"),
@@ -130,7 +135,8 @@ async def test_the_role_that_looks_up_sees_past_the_scope_exactly_where_it_is_li
 
 async def test_the_role_that_looks_up_writes_only_what_is_listed(tables: dict[str, Table]) -> None:
     writes = {table.name: table.may(LOOKUP) - {"SELECT"} for table in tables.values()}
-    assert {name: rights for name, rights in writes.items() if rights} == LOOKUP_WRITES
+    purged = {name: LOOKUP_WRITES.get(name, set()) | {"DELETE"} for name in PURGED}
+    assert {name: rights for name, rights in writes.items() if rights} == {**LOOKUP_WRITES, **purged}
 
 
 async def test_the_role_that_looks_up_changes_nothing_of_a_run_but_its_admission(

@@ -3,7 +3,7 @@
 Amounts are whole milli-credits. Which pool pays for a workspace is its `creditPool` setting's to say.
 """
 
-from colonnade.credits.funding import available, balances, grant, transfer
+from colonnade.credits.funding import available, balances, close_pool, grant, transfer
 from colonnade.credits.holding import hold, hold_many, release, settle
 from colonnade.credits.ledger_pages import Line as LedgerLine
 from colonnade.credits.ledger_pages import ledger
@@ -29,11 +29,13 @@ from colonnade.credits.model import (
 )
 from colonnade.credits.pricing import price_list
 from colonnade.credits.reporting import MOST_CSV_ROWS, MOST_ROWS, usage, usage_block, usage_blocks, usage_of_workspace
+from colonnade.credits.twins import TWIN_CREDITS, fill_twin
 
 __all__ = [
     "MOST_CSV_ROWS",
     "MOST_ROWS",
     "PRICES",
+    "TWIN_CREDITS",
     "CreditsOverview",
     "Cycle",
     "Grant",
@@ -54,6 +56,8 @@ __all__ = [
     "WorkspaceUsage",
     "available",
     "balances",
+    "close_pool",
+    "fill_twin",
     "grant",
     "hold",
     "hold_many",

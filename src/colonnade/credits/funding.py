@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from colonnade.credits import balance_store, store
+from colonnade.credits import balance_store, hold_store, store
 from colonnade.credits.books import Books, Movement, Signature
-from colonnade.credits.holding import enter_expired, exhausted
+from colonnade.credits.holding import enter_expired, exhausted, release
 from colonnade.credits.lots import Draw
 from colonnade.credits.model import (
     ISSUED_ID,
@@ -123,6 +123,29 @@ async def _move(
     await _carry_over(whole, draws, to_workspace_id, at)
     await store.write_books(whole, books, Signature.of(caller, at))
     return Moved(transfer_id, amount, from_workspace_id, to_workspace_id, at)
+
+
+async def close_pool(tx: Tx, caller: Caller, workspace_id: str) -> Moved | None:
+    """Move all that a workspace's pool has back to the agency's, after letting go of holds that are still open.
+
+    None when there is nothing in it; asking again changes nothing.
+    """
+    caller.require("credits:transfer")
+    for hold_id in await hold_store.open_holds(tx, workspace_id):
+        await release(tx, caller, hold_id)
+    async with tx.widened() as whole:
+        moved = await _empty(whole, caller, workspace_id)
+    if moved is not None:
+        after = {"credits": to_number(moved.amount), "fromWorkspaceId": workspace_id, "toWorkspaceId": None}
+        await audit.record(tx, caller, "credits.transferred", moved.id, workspace_id=workspace_id, after=after)
+    return moved
+
+
+async def _empty(whole: Tx, caller: Caller, workspace_id: str) -> Moved | None:
+    pool = account_id(AccountKind.POOL, workspace_id)
+    await store.lock_accounts(whole, [pool, account_id(AccountKind.POOL, None)])
+    left = (await store.pools(whole, [pool]))[pool].available(await whole.now())
+    return await _move(whole, caller, left, workspace_id, None) if left else None
 
 
 async def _carry_over(whole: Tx, draws: Sequence[Draw], workspace_id: str | None, at: datetime) -> None:

@@ -39,6 +39,8 @@ where agency_id = $1 and id = $2 and ($3::text[] is null or workspace_id = any (
 for update
 """
 
+OPEN_OF: Final = "select id from credit_hold where agency_id = $1 and workspace_id = $2 and state = 'open' order by id"
+
 LOTS: Final = """
 select grant_id, amount from credit_hold_lot
 where agency_id = $1 and workspace_id = $2 and hold_id = $3
@@ -86,6 +88,11 @@ async def lock(tx: Tx, hold_id: str) -> Hold | None:
     within = tx.reach.workspace_ids
     row = await tx.fetchrow(LOCK, tx.agency_id, hold_id, None if within is None else list(within))
     return None if row is None else _hold(row)
+
+
+async def open_holds(tx: Tx, workspace_id: str) -> list[str]:
+    """The ids of the workspace's open holds."""
+    return [row["id"] for row in await tx.fetch(OPEN_OF, tx.agency_id, workspace_id)]
 
 
 async def lots(tx: Tx, hold: Hold) -> list[Draw]:

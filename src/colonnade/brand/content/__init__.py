@@ -26,6 +26,7 @@ from colonnade.brand.content.publishing import (
     PublishingFailed,
     publication_of,
 )
+from colonnade.brand.content.purging import remove_published
 from colonnade.brand.content.service import (
     PostPage,
     Turn,
@@ -71,6 +72,7 @@ __all__ = [
     "preview",
     "publication_of",
     "reject",
+    "remove_published",
     "revisions",
     "slugify",
     "submit",

@@ -5,19 +5,25 @@ published URL is the absolute `file:` URL of the page. A web server may serve th
 """
 
 import asyncio
+import contextlib
 import html
 import json
 import os
 import re
 import secrets
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from colonnade.brand.content.model import is_slug
 from colonnade.brand.content.publishing import Publication, Published, PublishingFailed
 from colonnade.ground.core.ids import is_id
 
+REHEARSALS: Final = "test"
+"""The folder of what test twins publish; no agency's id looks like this."""
+
 _WORKSPACE_SLUG: Final = re.compile(r"[a-z0-9-]{1,80}")
+_POST_FOLDER: Final = re.compile(r"[a-z0-9-]{1,120}")
 
 _STYLE: Final = (
     "body{margin:0 auto;max-width:42rem;padding:2rem 1rem;font:1.0625rem/1.65 system-ui,sans-serif}"
@@ -69,6 +75,29 @@ class FolderPublisher:
                 "publishing.folder_failed", "The page could not be written into the data folder.", is_temporary=True
             ) from error
         return Published(page.as_uri(), {"files": ["index.html", "index.md"]})
+
+    async def remove(self, agency_id: str, workspace_id: str, url: str) -> None:
+        """Remove the page behind a published URL, if this workspace wrote it; one that is gone is gone."""
+        await asyncio.to_thread(self._remove, agency_id, workspace_id, url)
+
+    def _remove(self, agency_id: str, workspace_id: str, url: str) -> None:
+        parts = PurePosixPath(unquote(urlsplit(url).path)).parts[-3:-1]
+        if len(parts) != 2 or not _WORKSPACE_SLUG.fullmatch(parts[0]) or not _POST_FOLDER.fullmatch(parts[1]):
+            return
+        for root in (self._folder.resolve(), self._folder.resolve() / REHEARSALS):
+            self._remove_from(root / agency_id / parts[0], parts[1], workspace_id)
+
+    @staticmethod
+    def _remove_from(home: Path, slug: str, workspace_id: str) -> None:
+        source = home / slug / "index.md"
+        if not _holds(source, "workspaceId", workspace_id):
+            return
+        # The source goes last: as long as it is there, it tells whose page this is.
+        (source.parent / "index.html").unlink(missing_ok=True)
+        source.unlink()
+        for folder in (source.parent, home):
+            with contextlib.suppress(OSError):  # another's page lies in it
+                folder.rmdir()
 
     def _write(self, publication: Publication) -> Path:
         target = self._target(publication)

@@ -174,6 +174,19 @@ async def find_of_step(tx: Tx, new: NewPost) -> Post | None:
     return None if row is None else _post(row)
 
 
+PUBLISHED_IN_FILES: Final = """
+select id, published_url from post
+where agency_id = $1 and workspace_id = $2 and starts_with(published_url, 'file:') and ($3::text is null or id > $3)
+order by id limit $4
+"""
+
+
+async def published_in_files(tx: Tx, workspace_id: str, after: str | None, most: int) -> list[tuple[str, str]]:
+    """Ids and addresses of the workspace's posts that came out as files, deleted ones too, behind the given one."""
+    rows = await tx.fetch(PUBLISHED_IN_FILES, tx.agency_id, workspace_id, after, most)
+    return [(row["id"], row["published_url"]) for row in rows]
+
+
 REVISE: Final = f"""
 update post
 set title = $4, slug = $5, outline = $6, body = $7, meta_description = $8, model = $9, keyword = $10, topic = $11,

@@ -47,6 +47,17 @@ class WebhookPublisher:
         return Published(_address(answer, self._url), {"status": answer.status, "messageId": message_id})
 
 
+class RehearsedWebhook:
+    """Stands in for the receiver where nothing may leave the house: takes every post and sends it nowhere."""
+
+    kind: Final = "webhook"
+
+    async def publish(self, publication: Publication) -> Published:
+        """Say where the post would be, in a way that nobody can mistake for an address."""
+        url = f"test://{publication.workspace_slug}/{publication.slug}"
+        return Published(url, {"rehearsed": True, "messageId": _message_id(publication)})
+
+
 def message_of(publication: Publication) -> dict[str, Any]:
     """The body: the same for the same publication, however often it is sent."""
     return {

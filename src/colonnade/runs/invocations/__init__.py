@@ -16,6 +16,7 @@ from colonnade.runs.invocations.model import (
 )
 from colonnade.runs.invocations.moves import on_state_change
 from colonnade.runs.invocations.service import (
+    at_work,
     cancel,
     cancel_bulk,
     ensure_in_reach,
@@ -26,6 +27,7 @@ from colonnade.runs.invocations.service import (
     invoke_many,
     page,
     steps,
+    stop_all,
     tree,
 )
 
@@ -39,6 +41,7 @@ __all__ = [
     "StartRequest",
     "StateListener",
     "Step",
+    "at_work",
     "cancel",
     "cancel_bulk",
     "ensure_in_reach",
@@ -50,5 +53,6 @@ __all__ = [
     "on_state_change",
     "page",
     "steps",
+    "stop_all",
     "tree",
 ]

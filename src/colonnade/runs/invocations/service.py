@@ -30,6 +30,7 @@ from colonnade.tenancy import audit, workspaces
 
 COUNTED_MOST: Final = 1000
 EVENTS_MOST: Final = 500
+STOPPED_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,22 @@ async def cancel_bulk(tx: Tx, caller: Caller, bulk_id: str) -> int:
     await audit.record_all(tx, [(caller, fact) for fact in facts])
     await store.ring(tx)
     return len(asked)
+
+
+async def at_work(tx: Tx, workspace_id: str) -> list[str]:
+    """The ids of the runs of a workspace that a worker has in its hands; asks for no scope, the caller's verb does."""
+    return await store.at_work(tx, workspace_id)
+
+
+async def stop_all(tx: Tx, caller: Caller, workspace_id: str) -> bool:
+    """Ask every unfinished run of a workspace to stop, also those that wait; whether all of them have ended by now."""
+    caller.require("runs:cancel")
+    asked = await store.request_stops(tx, workspace_id, caller.actor_id, STOPPED_AT_ONCE)
+    facts = [audit.Fact("runs.cancel_requested", identity, workspace_id) for identity in asked]
+    await audit.record_all(tx, [(caller, fact) for fact in facts])
+    if asked:
+        await store.ring(tx)
+    return await store.is_still(tx, workspace_id)
 
 
 async def _asked_before(tx: Tx, run_id: str) -> Run:

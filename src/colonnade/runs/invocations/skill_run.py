@@ -17,7 +17,7 @@ from colonnade.runs.invocations.briefs import brief_of, switched_on
 from colonnade.runs.invocations.failures import RunFailed, told
 from colonnade.runs.invocations.model import Run, RunState, run_caller
 from colonnade.runs.skills import Article, Brand, Decision, JsonObject, PublishedPost, StepKind, gates_that_ask
-from colonnade.runs.writing import Writers, Written
+from colonnade.runs.writing import Writer, Writers, Written
 from colonnade.tenancy import workspaces
 
 _T = TypeVar("_T")
@@ -108,6 +108,11 @@ class SkillRun:
         policy: Mapping[str, str] = self._context["policy"]
         return policy
 
+    @property
+    def _is_rehearsal(self) -> bool:
+        """Whether the run belongs to a test twin, from which no call goes out."""
+        return bool(self._context["mode"] == "test")
+
     def key(self, step: str) -> str:
         """The key of this step's effect."""
         return f"{self.run_id}:{step}"
@@ -144,9 +149,7 @@ class SkillRun:
         brief = brief_of(self.brand, self.settings, topic=topic, keyword=keyword, instructions=instructions)
 
         async def write() -> JsonObject:
-            async with self._means.database.transaction(self._run.reach) as tx:
-                own = await integrations.keys_for(tx, self._caller, self.workspace_id, masters=self._means.masters)
-            writer = self._means.writers.choose(self.settings.get("defaultModel"), switched_on(own, self.settings))
+            writer = self._means.writers.scripted if self._is_rehearsal else await self._writer()
             return _kept(await writer.write(brief))
 
         work = _Work(
@@ -156,6 +159,11 @@ class SkillRun:
         kept = await self._outside(work, write)
         article = kept["article"]
         return Article(**{**article, "outline": tuple(article["outline"])}, model=kept["model"])
+
+    async def _writer(self) -> Writer:
+        async with self._means.database.transaction(self._run.reach) as tx:
+            own = await integrations.keys_for(tx, self._caller, self.workspace_id, masters=self._means.masters)
+        return self._means.writers.choose(self.settings.get("defaultModel"), switched_on(own, self.settings))
 
     async def approve(self, gate: str, *, step: str, preview: JsonObject, reason: str) -> Decision:
         """Pass the gate by policy, or wait for the decision without holding a worker."""
@@ -179,7 +187,7 @@ class SkillRun:
             post = await self._publishable(post_id, revision)
             if post.published_url is not None:
                 return {"postId": post.id, "url": post.published_url}
-            publisher = self._means.publishers.choose(self.settings["publishing"])
+            publisher = self._means.publishers.choose(self.settings["publishing"], rehearsal=self._is_rehearsal)
             published = await publisher.publish(
                 content.publication_of(post, self._place(), idempotency_key=self.key(step))
             )

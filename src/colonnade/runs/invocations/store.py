@@ -189,6 +189,40 @@ async def request_cancels(tx: Tx, bulk_id: str, by: str) -> list[Record]:
     return await tx.fetch(REQUEST_CANCELS, *_reach(tx), bulk_id, by)
 
 
+AT_WORK: Final = """
+select id from run where agency_id = $1 and workspace_id = $2 and ended_at is null and admitted_at is not null
+and state in ('PENDING', 'RUNNING') order by id
+"""
+
+
+async def at_work(tx: Tx, workspace_id: str) -> list[str]:
+    """The runs of the workspace that a worker has in its hands."""
+    return [row["id"] for row in await tx.fetch(AT_WORK, tx.agency_id, workspace_id)]
+
+
+UNFINISHED: Final = """
+select id from run where agency_id = $1 and workspace_id = $2 and ended_at is null and cancel_requested_at is null
+order by id limit $3 for update
+"""
+STOP: Final = """
+update run set cancel_requested_at = now(), cancelled_by = $4, updated_at = now(), version = version + 1
+where agency_id = $1 and workspace_id = $2 and id = any ($3::text[])
+"""
+IS_STILL: Final = "select not exists (select from run where agency_id = $1 and workspace_id = $2 and ended_at is null)"
+
+
+async def request_stops(tx: Tx, workspace_id: str, by: str, most: int) -> list[str]:
+    """Note that unfinished runs of the workspace shall stop; at most so many of those not told before."""
+    ids = [row["id"] for row in await tx.fetch(UNFINISHED, tx.agency_id, workspace_id, most)]
+    await tx.execute(STOP, tx.agency_id, workspace_id, ids, by)
+    return ids
+
+
+async def is_still(tx: Tx, workspace_id: str) -> bool:
+    """Whether every run of the workspace has ended."""
+    return bool(await tx.fetchval(IS_STILL, tx.agency_id, workspace_id))
+
+
 USE: Final = f"""
 update run set usage = usage || jsonb_build_object($4::text, $5::jsonb), updated_at = now(), version = version + 1
 where agency_id = $1 and workspace_id = $2 and id = $3 and ended_at is null

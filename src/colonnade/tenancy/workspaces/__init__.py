@@ -17,6 +17,7 @@ from colonnade.tenancy.workspaces.blocks import (
 from colonnade.tenancy.workspaces.checks import SHARED
 from colonnade.tenancy.workspaces.choosing import Brief, all_active, known, roll_call
 from colonnade.tenancy.workspaces.finder import EXTERNAL, WorkspaceFinder
+from colonnade.tenancy.workspaces.matching import matching
 from colonnade.tenancy.workspaces.model import (
     Adopt,
     AtWork,
@@ -29,6 +30,7 @@ from colonnade.tenancy.workspaces.model import (
     Workspace,
     WorkspacePage,
 )
+from colonnade.tenancy.workspaces.naming import normalized_domain
 from colonnade.tenancy.workspaces.ownership import appoint, colleagues, dismiss, hand_over, transfer
 from colonnade.tenancy.workspaces.pages import page
 from colonnade.tenancy.workspaces.purging import nothing_at_work, purge
@@ -89,6 +91,7 @@ __all__ = [
     "known",
     "last_active_block",
     "leaves",
+    "matching",
     "no_stored_keys",
     "no_templates",
     "no_templates_block",

@@ -67,6 +67,11 @@ async def last_active_block(tx: Tx, ids: Sequence[str]) -> dict[str, str | None]
     return {identity: known.get(identity) for identity in ids}
 
 
+async def no_templates_block(_tx: Tx, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Include `templatesApplied`, where nothing deploys templates."""
+    return {identity: [] for identity in ids}
+
+
 async def health_block(_tx: Tx, ids: Sequence[str]) -> dict[str, dict[str, str]]:
     """Include `health`: as long as nothing connects integrations, each is honestly `not_connected`."""
     return {identity: dict.fromkeys(INTEGRATIONS, "not_connected") for identity in ids}

@@ -1,5 +1,6 @@
 """What the fields of a workspace may hold; every bad one is named at once."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from colonnade.ground.core import checking
@@ -112,7 +113,36 @@ _PROFILE: Final[dict[str, Check]] = {
     "allowDuplicateDomain": checking.boolean,
 }
 PROFILE: Final = checking.shape(_PROFILE, ["name"])
-"""A workspace as it is sent."""
+"""A workspace as it is changed."""
+
+NEW: Final = checking.shape(
+    {
+        **_PROFILE,
+        "templates": checking.list_of(checking.text(1, 64), 20, distinct=True),
+        "integrations": checking.list_of(
+            checking.text(1, 40, pattern="[a-z][a-z0-9_-]{0,39}", says="must be a provider's name such as ahrefs"),
+            50,
+            distinct=True,
+        ),
+    },
+    ["name"],
+)
+"""A workspace as it is made: with the templates that it begins with, and the providers whose own keys it uses."""
+
+SHARED: Final[Mapping[str, Check]] = {name: _PROFILE[name] for name in ("settings", "brand", "whiteLabel", "tags")}
+"""What workspaces may have in common, by its name on the wire: the rules that a template's contents obey as well."""
+
+
+def read_new(sent: Any) -> tuple[Profile, list[str]]:
+    """A workspace that is to be made, and the ids of its templates; `integrations` are `settings.byok` switched on."""
+    findings = Findings()
+    kept = NEW(sent, "", findings)
+    findings.refuse_if_any()
+    templates, providers = kept.pop("templates", []), kept.pop("integrations", [])
+    if providers:
+        settings = kept.get("settings", {})
+        kept["settings"] = {**settings, "byok": {**dict.fromkeys(providers, True), **settings.get("byok", {})}}
+    return _profile(kept), templates
 
 
 def read(sent: Any) -> Profile:
@@ -120,6 +150,10 @@ def read(sent: Any) -> Profile:
     findings = Findings()
     kept = PROFILE(sent, "", findings)
     findings.refuse_if_any()
+    return _profile(kept)
+
+
+def _profile(kept: Mapping[str, Any]) -> Profile:
     return Profile(
         name=kept["name"],
         primary_domain=kept.get("primaryDomain"),

@@ -1,10 +1,11 @@
 """A workspace: one brand of an agency with everything that belongs to it; and what a list of them is asked for."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.refusals import Refused
 from colonnade.ground.db.database import Tx
 
@@ -16,6 +17,12 @@ Position = tuple[str | None, str]
 
 StoredKeys = Callable[[Tx, str, frozenset[str]], Awaitable[frozenset[str]]]
 """Tells for which of these providers the workspace or its agency has stored an own key."""
+
+Adopt = Callable[[Tx, Caller, str, Sequence[str]], Awaitable[None]]
+"""Notes for a workspace that is made just now with which templates (by their ids) it shall begin."""
+
+AtWork = Callable[[Tx, str], Awaitable[Sequence[str]]]
+"""Tells the ids of what is at work in a workspace at this moment and cannot be taken from under its hands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,7 @@ class Workspace:
     white_label: Mapping[str, Any]
     owner_id: str | None
     archived_at: datetime | None
+    purging_at: datetime | None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -98,6 +106,15 @@ class Workspace:
             raise Refused(
                 "workspace.archived",
                 f"The workspace {self.name} is archived: it can be read, not written. Restore it first.",
+                details={"workspaceId": self.id},
+            )
+
+    def require_kept(self) -> None:
+        """Refuse when it is being erased."""
+        if self.purging_at is not None:
+            raise Refused(
+                "workspace.purging",
+                f"The workspace {self.name} is being erased for good; nothing can be done with it any more.",
                 details={"workspaceId": self.id},
             )
 

@@ -7,13 +7,13 @@ from typing import Any, Final
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.db.database import Record, Tx
 from colonnade.tenancy.workspaces.model import Filters, Paging, Position, WorkspacePage
-from colonnade.tenancy.workspaces.naming import folded
+from colonnade.tenancy.workspaces.searching import MATCHES, candidates, spellings
 from colonnade.tenancy.workspaces.store import COLUMNS, reach_of, workspace_of
 
 _COUNTED: Final = 1_000
 """Up to here a list tells its exact total; beyond, only who asks for it pays for the count."""
 
-_WHERE: Final = "where w.agency_id = $1 and ($2::text[] is null or w.id = any ($2::text[]))"
+_WHERE: Final = "where w.agency_id = $1 and ($2::text[] is null or w.id = any ($2::text[])) and w.purged_at is null"
 _COUNTED_ROWS: Final = f"select from workspace w {_WHERE}"
 _SHOWN: Final = ", ".join(f"w.{name}" for name in [*COLUMNS.split(", "), "sort_name"])
 _ROWS: Final = f"select {_SHOWN} from workspace w {_WHERE}"
@@ -50,7 +50,7 @@ class _Conditions:
 async def page(tx: Tx, caller: Caller, filters: Filters, paging: Paging) -> WorkspacePage:
     """The workspaces in reach that pass the filters, a page of them in a stable order, and how many there are."""
     caller.require("workspaces:read")
-    conditions = _restricted(tx, filters)
+    conditions = await _restricted(tx, filters)
     total = await _count(tx, conditions, exactly=paging.counts_all)
     name = paging.sort.removeprefix("-")
     key, then, placeholder = _KEYS[name]
@@ -66,7 +66,7 @@ async def page(tx: Tx, caller: Caller, filters: Filters, paging: Paging) -> Work
     return _page(rows, name, paging.limit, total)
 
 
-def _restricted(tx: Tx, filters: Filters) -> _Conditions:
+async def _restricted(tx: Tx, filters: Filters) -> _Conditions:
     conditions = _Conditions(*reach_of(tx))
     if filters.tags:
         conditions.add("w.tags @> {}::text[]", list(filters.tags))
@@ -74,11 +74,12 @@ def _restricted(tx: Tx, filters: Filters) -> _Conditions:
         conditions.add("(w.archived_at is null) = {}::boolean", filters.active)
     if filters.ids is not None:
         conditions.add("w.id = any ({}::text[])", list(filters.ids))
-    if filters.q:
-        conditions.add(
-            "(strpos(w.sort_name, {}) > 0 or strpos(w.primary_domain, {}) > 0 or w.external_id = {})",
-            *(folded(filters.q), filters.q.strip().lower(), filters.q.strip()),
-        )
+    asked = (filters.q or "").strip() or None
+    few = await candidates(tx, asked, filters.tags)
+    if few is not None:
+        conditions.add("w.id = any ({}::text[])", few)
+    if asked is not None:
+        conditions.add(MATCHES, *spellings(asked))
     return conditions
 
 

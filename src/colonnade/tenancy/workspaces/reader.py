@@ -4,7 +4,7 @@ Every answer is made of the row that was read just now. What is kept is the work
 before is not taken apart again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -21,8 +21,8 @@ from colonnade.tenancy.workspaces.store import COLUMNS
 
 READ: Final = "select * from read_workspaces($1, $2, $3)"
 
-_NAMES: Final = ("scope", *COLUMNS.split(", "), "agency_settings", "last_active_at")
-_AS_JSON: Final = frozenset({"metadata", "settings", "brand", "white_label", "agency_settings"})
+_NAMES: Final = ("scope", *COLUMNS.split(", "), "agency_settings", "last_active_at", "templates")
+_AS_JSON: Final = frozenset({"metadata", "settings", "brand", "white_label", "agency_settings", "templates"})
 _TAGS: Final = _NAMES.index("tags")
 _LONG: Final = tuple(_NAMES.index(name) for name in sorted(_AS_JSON))
 _FACTS: Final = ("tags", *_NAMES[1:_TAGS], *_NAMES[_TAGS + 1 :])
@@ -41,6 +41,7 @@ class WorkspaceView:
     workspace: Workspace
     in_force: EffectiveSettings
     last_active_at: datetime | None
+    templates: Sequence[Mapping[str, Any]]
     written: dict[tuple[str, ...], bytes] = field(default_factory=dict, compare=False)
     """How this very content was written for callers before, by the blocks that were wanted."""
 
@@ -85,6 +86,8 @@ def _view(row: Record) -> WorkspaceView:
 @lru_cache(_KEPT)
 def _view_of(facts: _Facts) -> WorkspaceView:
     values = {name: decode(value) if name in _AS_JSON else value for name, value in zip(_FACTS, facts, strict=True)}
-    agency, last_active_at = values.pop("agency_settings"), values.pop("last_active_at")
+    agency, last_active_at, templates = (
+        values.pop(name) for name in ("agency_settings", "last_active_at", "templates")
+    )
     workspace = Workspace(**values)
-    return WorkspaceView(workspace, rules.effective(agency, workspace.settings), last_active_at)
+    return WorkspaceView(workspace, rules.effective(agency, workspace.settings), last_active_at, templates)

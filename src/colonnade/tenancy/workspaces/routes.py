@@ -13,13 +13,14 @@ from colonnade.ground.core.refusals import BadField, NotFound
 from colonnade.ground.db.database import Tx
 from colonnade.ground.web import Call, PageOf, Place, Who, access, call_of, entity_tag, json_answer, router, to_json
 from colonnade.tenancy import workspaces
-from colonnade.tenancy.workspaces.model import Paging, StoredKeys, Workspace
+from colonnade.tenancy.workspaces.model import Adopt, AtWork, Paging, StoredKeys, Workspace
 from colonnade.tenancy.workspaces.reader import WorkspaceReader, WorkspaceView
 from colonnade.tenancy.workspaces.shapes import (
     ChangeWorkspace,
     CreateWorkspace,
     HealthShown,
     ListWorkspaces,
+    PurgeWorkspace,
     ReadWorkspace,
     SettingsShown,
     WorkspaceShown,
@@ -37,14 +38,21 @@ READER: Final = "workspace_reader"
 STORED_KEYS: Final = "stored_keys"
 """The name under which the application's state may hold what knows the own provider keys."""
 
+ADOPT: Final = "adopt_templates"
+"""The name under which the application's state may hold what keeps templates."""
+
+AT_WORK: Final = "runs_at_work"
+"""The name under which the application's state may hold what knows the runs that are at work."""
+
 OWN: Final[Mapping[str, Block]] = {
     "settings": workspaces.settings_block,
     "settingSources": workspaces.sources_block,
     "brand": workspaces.brand_block,
     "lastActiveAt": workspaces.last_active_block,
     "health": workspaces.health_block,
+    "templatesApplied": workspaces.no_templates_block,
 }
-_ALWAYS: Final = ("settings", "brand", "lastActiveAt")
+_ALWAYS: Final = ("settings", "brand", "lastActiveAt", "templatesApplied")
 """What a single workspace is always shown with."""
 
 _OF_A_VIEW: Final[Mapping[str, Callable[[WorkspaceView], Any]]] = {
@@ -52,6 +60,7 @@ _OF_A_VIEW: Final[Mapping[str, Callable[[WorkspaceView], Any]]] = {
     "settingSources": lambda view: view.in_force.sources,
     "brand": lambda view: view.workspace.brand,
     "lastActiveAt": lambda view: format_optional(view.last_active_at),
+    "templatesApplied": lambda view: view.templates,
 }
 """The blocks that the shared reader brings along."""
 
@@ -65,6 +74,16 @@ def _catalogue(call: Call) -> Mapping[str, Block]:
 
 def _stored_keys(call: Call) -> StoredKeys:
     known: StoredKeys = getattr(call.request.app.state, STORED_KEYS, workspaces.no_stored_keys)
+    return known
+
+
+def _adopt(call: Call) -> Adopt:
+    known: Adopt = getattr(call.request.app.state, ADOPT, workspaces.no_templates)
+    return known
+
+
+def _at_work(call: Call) -> AtWork:
+    known: AtWork = getattr(call.request.app.state, AT_WORK, workspaces.nothing_at_work)
     return known
 
 
@@ -114,7 +133,7 @@ async def list_workspaces(request: Request, query: Annotated[ListWorkspaces, Que
     """List the workspaces that the key reaches.
 
     `include` adds blocks to each of them: settings (with their sources), brand, lastActiveAt, usage, health,
-    integrations.
+    integrations, templatesApplied.
     """
     call = call_of(request)
     names = _wanted(call, query.include)
@@ -134,11 +153,15 @@ async def create_workspace(request: Request, body: CreateWorkspace) -> Response:
     """Create a workspace.
 
     One workspace is one brand with everything that belongs to it. A slug that is left out is made from the name. A
-    second active workspace with the same domain is refused unless `allowDuplicateDomain` is sent.
+    second active workspace with the same domain is refused unless `allowDuplicateDomain` is sent. `templates` are
+    deployed within seconds (`templatesApplied` tells); `integrations` names providers whose own keys of the agency it
+    uses.
     """
     call = call_of(request)
     async with call.writing() as tx:
-        workspace = await workspaces.create(tx, call.caller, fields=body.sent_json(), stored_keys=_stored_keys(call))
+        workspace = await workspaces.create(
+            tx, call.caller, fields=body.sent_json(), stored_keys=_stored_keys(call), adopt=_adopt(call)
+        )
         headers = {"Location": f"/v1/workspaces/{workspace.id}", **entity_tag(workspace.version)}
         return call.answer(201, await _one(call, tx, workspace), headers=headers)
 
@@ -217,6 +240,22 @@ async def restore_workspace(request: Request, workspace_id: str) -> Response:
     async with call.writing() as tx:
         workspace = await workspaces.restore(tx, call.caller, await _named(call, tx, workspace_id))
         return call.answer(200, await _one(call, tx, workspace), headers=entity_tag(workspace.version))
+
+
+@routes.post("/v1/workspaces/{workspace_id}/purge", status_code=202, response_model=WorkspaceShown)
+@access(Who.AGENCY, "workspaces:purge", place=Place.WORKSPACES)
+async def purge_workspace(request: Request, workspace_id: str, body: PurgeWorkspace) -> Response:
+    """Erase an archived workspace for good.
+
+    All that lies inside is erased in the background, and its credits go back to the agency; then it is not found any
+    more. Ledger, usage and the audit log without its contents stay. In the first 30 days after archiving `confirm` has
+    to repeat the name. Refused while runs are at work.
+    """
+    call = call_of(request)
+    async with call.writing() as tx:
+        named = await _named(call, tx, workspace_id)
+        purging = await workspaces.purge(tx, call.caller, named, confirm=body.confirm, at_work=_at_work(call))
+        return call.answer(202, await _one(call, tx, purging))
 
 
 @routes.get("/v1/workspaces/{workspace_id}/settings", response_model=SettingsShown)

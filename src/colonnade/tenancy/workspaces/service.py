@@ -1,6 +1,6 @@
 """What can be done with a workspace: create, read, change, archive, restore."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from colonnade.ground.core.callers import Caller
@@ -9,7 +9,7 @@ from colonnade.ground.core.refusals import BadField, NotFound, Refused
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import agencies, audit, people
 from colonnade.tenancy.workspaces import checks, naming, store
-from colonnade.tenancy.workspaces.model import Profile, StoredKeys, Workspace, taken
+from colonnade.tenancy.workspaces.model import Adopt, Profile, StoredKeys, Workspace, taken
 from colonnade.tenancy.workspaces.settings import newly_byok, require_govern, require_settable
 
 _SLUG_TRIES: Final = 8
@@ -21,23 +21,35 @@ async def no_stored_keys(_tx: Tx, _workspace_id: str, _providers: frozenset[str]
     return frozenset()
 
 
+async def no_templates(_tx: Tx, _caller: Caller, _workspace_id: str, templates: Sequence[str]) -> None:
+    """Where nothing keeps templates, there is none to begin with."""
+    if templates:
+        raise BadField("/templates", "names templates, and there are none here")
+
+
 async def create(
-    tx: Tx, caller: Caller, *, fields: dict[str, Any], stored_keys: StoredKeys = no_stored_keys
+    tx: Tx,
+    caller: Caller,
+    *,
+    fields: dict[str, Any],
+    stored_keys: StoredKeys = no_stored_keys,
+    adopt: Adopt = no_templates,
 ) -> Workspace:
     """Make a workspace from fields named as on the wire; only `name` is required.
 
-    A missing slug is made from the name. Refused: a domain that another active workspace has (unless
-    `allowDuplicateDomain`), an external id or a given slug that any other has.
+    A missing slug is made from the name. Templates are deployed soon after. Refused: a domain that another active
+    workspace has (unless `allowDuplicateDomain`), an external id or a given slug that any other has.
     """
     caller.require("workspaces:create")
     if tx.reach.workspace_ids is not None:
         raise Refused("keys.wrong_kind", "Only a key that reaches all workspaces may make one.")
-    profile = checks.read(fields)
+    profile, templates = checks.read_new(fields)
     agency = await agencies.in_force(tx)
     require_settable(caller, agency, {}, profile.settings)
     await _require_stored_keys(tx, "", {}, profile.settings, stored_keys)
     profile = await _with_owner(tx, profile)
     workspace = await _add(tx, profile)
+    await adopt(tx, caller, workspace.id, templates)
     await audit.record(
         tx,
         caller,
@@ -91,11 +103,13 @@ async def archive(tx: Tx, caller: Caller, workspace_id: str, *, expected_version
 
 
 async def restore(tx: Tx, caller: Caller, workspace_id: str) -> Workspace:
-    """Let an archived workspace take writes again; refused while another active one has its domain."""
+    """Let an archived workspace take writes again; refused while another active one has its domain, or once it is
+    being erased."""
     caller.require("workspaces:archive")
     workspace = await _opened(tx, workspace_id, None)
     if workspace.is_active:
         return workspace
+    workspace.require_kept()
     _refuse_clash(await store.clashes(tx, workspace.profile, besides=workspace.id))
     restored = await store.restore(tx, workspace.id)
     await audit.record(tx, caller, "workspaces.restored", workspace.id, workspace_id=workspace.id)
@@ -117,6 +131,13 @@ async def find_by_external(tx: Tx, caller: Caller, external_id: str) -> Workspac
 async def exists(tx: Tx, workspace_id: str) -> bool:
     """Whether it is there and in reach, archived or not."""
     return await store.find(tx, workspace_id) is not None
+
+
+async def hold_open(tx: Tx, workspace_id: str) -> Workspace:
+    """The same as `ensure_open`, and nobody else changes it until this transaction ends; asks for no scope."""
+    workspace = _found(await store.find_locked(tx, workspace_id))
+    workspace.require_open()
+    return workspace
 
 
 async def ensure_open(tx: Tx, workspace_id: str) -> Workspace:

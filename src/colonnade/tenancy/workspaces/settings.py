@@ -65,7 +65,7 @@ def require_settable(caller: Caller, agency: Agency, before: Mapping[str, Any], 
     """
     old, new = leaves(before), leaves(after)
     changed = [path for path in {**old, **new} if old.get(path) != new.get(path)]
-    if any(path.partition(".")[0] in _GOVERNED for path in changed):
+    if any(map(is_governed, changed)):
         require_govern(caller)
     locked = sorted(path for path in changed if path in new and agency.is_locked(path))
     if locked:
@@ -74,6 +74,11 @@ def require_settable(caller: Caller, agency: Agency, before: Mapping[str, Any], 
             f"The agency has locked {', '.join(f'`{path}`' for path in locked)}; leave it out or take the lock off.",
             details={"settings": locked},
         )
+
+
+def is_governed(path: str) -> bool:
+    """Whether this setting decides over approvals or money."""
+    return path.partition(".")[0] in _GOVERNED
 
 
 def require_govern(caller: Caller) -> None:

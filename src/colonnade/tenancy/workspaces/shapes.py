@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema
 
 from colonnade.ground.web import Body, Instant, Shown, examples
 from colonnade.ground.web.checked import CheckedBody
-from colonnade.tenancy.workspaces.checks import PROFILE
+from colonnade.tenancy.workspaces.checks import NEW, PROFILE
 from colonnade.tenancy.workspaces.model import Filters, Sort, Workspace
 
 
@@ -36,7 +36,7 @@ class CreateWorkspace(CheckedBody):
             },
         },
     )
-    rule = PROFILE
+    rule = NEW
 
 
 class ChangeWorkspace(CheckedBody):
@@ -47,6 +47,15 @@ class ChangeWorkspace(CheckedBody):
     )
     rule = PROFILE
     is_patch = True
+
+
+class PurgeWorkspace(Body):
+    """Confirms that a workspace shall be erased."""
+
+    model_config = examples({"confirm": "Acme PM"}, {})
+    confirm: str | None = Field(
+        None, max_length=255, description="The workspace's name; needed in the first 30 days after archiving."
+    )
 
 
 class ReadWorkspace(Body):
@@ -61,7 +70,7 @@ class ListWorkspaces(Body):
     include: str | None = Field(None, max_length=300, description="Names of blocks, joined by commas.")
     tag: list[str] = Field(default_factory=list, max_length=20, description="`key:value`; several must all be there.")
     active: bool | None = Field(None, description="`false` lists the archived ones.")
-    q: str | None = Field(None, max_length=200, description="A part of the name or the domain, or an external id.")
+    q: str | None = Field(None, max_length=200, description="A part of name, domain, slug or external id.")
     ids: str | None = Field(None, max_length=4000, description="Ids, joined by commas.")
     sort: Sort = "-createdAt"
     limit: int = Field(50, ge=1, le=100)
@@ -74,7 +83,9 @@ class ListWorkspaces(Body):
         return Filters(tags=tuple(self.tag), active=self.active, q=self.q, ids=ids)
 
 
-BLOCKS: Final = ("settings", "settingSources", "brand", "lastActiveAt", "usage", "health", "integrations")
+BLOCKS: Final = (
+    *("settings", "settingSources", "brand", "lastActiveAt", "usage", "health", "integrations", "templatesApplied"),
+)
 """Every block that a workspace may be shown with."""
 
 
@@ -92,6 +103,7 @@ class WorkspaceShown(Shown):
     metadata: Mapping[str, Any]
     active: bool = Field(description="False for an archived one, which can be read and not written.")
     archived_at: Instant | None
+    purging_at: Instant | None = Field(description="Since when it is being erased for good.")
     agency_account_id: str
     owner_id: str | None
     allow_duplicate_domain: bool
@@ -105,6 +117,9 @@ class WorkspaceShown(Shown):
     usage: Mapping[str, Any] | None = None
     health: Mapping[str, Any] | None = None
     integrations: Sequence[Any] | Mapping[str, Any] | None = None
+    templates_applied: Sequence[Mapping[str, Any]] | None = Field(
+        None, description="For each template its version, `state` (pending, applied, failed) and `mode` (pin, follow)."
+    )
 
     @model_serializer(mode="wrap")
     def _leave_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -136,6 +151,7 @@ class WorkspaceShown(Shown):
             metadata=workspace.metadata,
             active=workspace.is_active,
             archived_at=workspace.archived_at,
+            purging_at=workspace.purging_at,
             agency_account_id=workspace.agency_id,
             owner_id=workspace.owner_id,
             allow_duplicate_domain=workspace.allow_duplicate_domain,

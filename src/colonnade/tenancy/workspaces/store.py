@@ -12,10 +12,10 @@ from colonnade.tenancy.workspaces.naming import folded
 
 COLUMNS: Final = (
     "agency_id, id, name, primary_domain, allow_duplicate_domain, slug, external_id, industry, timezone, tags, "
-    "metadata, settings, brand, white_label, owner_id, archived_at, version, created_at, updated_at"
+    "metadata, settings, brand, white_label, owner_id, archived_at, purging_at, version, created_at, updated_at"
 )
 _NAMES: Final = COLUMNS.split(", ")
-WITHIN: Final = "agency_id = $1 and ($2::text[] is null or id = any ($2::text[]))"
+WITHIN: Final = "agency_id = $1 and ($2::text[] is null or id = any ($2::text[])) and purged_at is null"
 
 _SET: Final = (
     "name, sort_name, primary_domain, allow_duplicate_domain, slug, external_id, industry, timezone, tags, "
@@ -54,6 +54,22 @@ RESTORE: Final = f"""
 update workspace set archived_at = null, updated_at = $3, version = version + 1
 where agency_id = $1 and id = $2 returning {COLUMNS}
 """
+
+BEGIN_PURGE: Final = f"""
+update workspace set purging_at = $3, purging_by = $4, updated_at = $3, version = version + 1
+where agency_id = $1 and id = $2 returning {COLUMNS}
+"""
+PURGING: Final = "select purging_by from workspace where agency_id = $1 and id = $2 and purging_at is not null"
+# The slug and the external id are free for others, and nothing of the brand is left.
+BURY: Final = """
+update workspace
+set name = $3, sort_name = $3, slug = $4, primary_domain = null, allow_duplicate_domain = false, external_id = null,
+    industry = null, timezone = 'UTC', tags = '{}', metadata = '{}', settings = '{}', brand = '{}', white_label = '{}',
+    owner_id = null, purged_at = now(), updated_at = now(), version = version + 1
+where agency_id = $1 and id = $2 and purging_at is not null and purged_at is null
+"""
+PURGE_ROWS: Final = "select purge_rows($1, $2)"
+TOMBSTONE: Final = "purged workspace"
 
 _CONSTRAINTS: Final = {
     "workspace_slug": "slug",
@@ -141,6 +157,29 @@ async def archive(tx: Tx, workspace_id: str) -> Workspace:
 async def restore(tx: Tx, workspace_id: str) -> Workspace:
     """It takes writes again; refused when its domain is another active one's by now."""
     return await _guarded(tx, RESTORE, tx.agency_id, workspace_id, await tx.now())
+
+
+async def begin_purge(tx: Tx, workspace_id: str, by: Mapping[str, Any]) -> Workspace:
+    """From now on it is being erased, in this name; its keys end."""
+    return workspace_of(await tx.fetchone(BEGIN_PURGE, tx.agency_id, workspace_id, await tx.now(), dict(by)))
+
+
+async def purging_by(tx: Tx, workspace_id: str) -> Mapping[str, Any] | None:
+    """In whose name it is being erased; none when it is not."""
+    found: Mapping[str, Any] | None = await tx.fetchval(PURGING, tx.agency_id, workspace_id)
+    return found
+
+
+async def purge_rows(tx: Tx, workspace_id: str, most: int) -> int:
+    """Erase up to so many rows that lie inside of it; 0 when none are left."""
+    gone: int = await tx.fetchval(PURGE_ROWS, workspace_id, most)
+    return gone
+
+
+async def bury(tx: Tx, workspace_id: str) -> bool:
+    """Empty the row itself but for its id and dates; false when that was done before."""
+    slug = workspace_id.replace("ws_", "purged-")
+    return await tx.execute(BURY, tx.agency_id, workspace_id, TOMBSTONE, slug) == 1
 
 
 async def _guarded(tx: Tx, sql: str, *arguments: Any) -> Workspace:
