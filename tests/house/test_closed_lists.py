@@ -20,10 +20,10 @@ LATER_SCOPES: Final = {
     *("links:create", "links:delete", "links:edit", "links:read", "links:tokens"),
     *("keywords:read", "keywords:write", "outreach:read", "outreach:write", "research:read", "research:write"),
     *("reports:read", "reports:write", "templates:read", "templates:write", "webhooks:read", "webhooks:write"),
-    *("credits:cap", "members:read", "usage:write", "workspaces:purge"),
+    *("credits:cap", "usage:write", "workspaces:purge"),
 }
 LATER_PREFIXES: Final = {
-    *("alert", "areq", "cap", "client", "file", "form", "invite", "kw", "page", "rfn", "sched", "sess", "skill"),
+    *("alert", "areq", "cap", "client", "file", "form", "kw", "page", "rfn", "sched", "sess", "skill"),
     *("stmt", "tmpl", "whk"),
 }
 LATER_REASONS: Final = {"credits.cap_exceeded"}

@@ -12,6 +12,7 @@ __all__ = ["tables"]
 
 READ_BY_OTHERS: Final = {
     ("workspace", "runs/approvals"): "an inbox is filtered by the tag of a workspace",
+    ("workspace", "tenancy/people"): "an assignment names workspaces that are there",
 }
 """Tables that another slice reads in its own statement."""
 
@@ -25,6 +26,7 @@ WIDENED: Final = {
     "tenancy/audit/verifying.py": "a log's chain is the agency's; of what lies elsewhere nothing but its place is told",
     "tenancy/keys/makers.py": "what somebody made may lie in any workspace",
     "tenancy/keys/service.py": "a key of some workspaces is one of the agency's, and may see itself",
+    "tenancy/workspaces/ownership.py": "members are the agency's, also those who work in one workspace alone",
     "integrations/service.py": "the agency's own keys hold in every workspace",
     "credits/funding.py": "pools are the agency's",
     "credits/holding.py": "pools are the agency's",

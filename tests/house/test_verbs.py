@@ -25,6 +25,7 @@ SLICES: Final = (
 
 ASKS_NOTHING: Final = {
     "tenancy/audit.record": "the caller's own verb has asked",
+    "tenancy/people.leave": "everybody may leave, but for the last owner",
     "tenancy/keys.own": "a key may always ask about itself",
     "runs/approvals.raise_": "a step of a run, which asked when it began",
     "runs/approvals.expire": "the house's own, when nobody decided in time",
@@ -38,6 +39,8 @@ ASKS_BY_ITS_ACTION: Final = {
 }
 
 RECORDS_NOTHING: Final = {
+    "tenancy/workspaces.appoint": "people keep who works where, and record it",
+    "tenancy/workspaces.dismiss": "people keep who works where, and record it",
     "runs/approvals.pending_of": "finds what the decision that follows is about",
 }
 """Verbs that require a scope beyond reading and leave no record."""

@@ -16,7 +16,7 @@ from colonnade.runs import bulk, invocations
 from colonnade.runs.bulk import Selection, Wish
 from colonnade.runs.invocations import RunState, StartRequest, moves, waiting
 from colonnade.runs.invocations.waiting import Question
-from colonnade.tenancy import agencies, keys
+from colonnade.tenancy import agencies, keys, people
 from colonnade.tenancy.keys import Draft
 from colonnade.tenancy.workspaces import Workspace
 from tests.factories import Home, a_workspace, agency_caller, an_agency, workspace_caller
@@ -111,6 +111,20 @@ async def _bulk_action(installed: Installed, home: Home, *workspaces: Workspace)
         return (await bulk.start(tx, home.caller, Wish("agent.invoke", selection, config))).id
 
 
+async def _mate(installed: Installed, home: Home) -> str:
+    """A member besides the owner, who can be changed and removed."""
+    operator = agencies.entering(home.agency_id)
+    async with installed.database.transaction(home.reach) as tx:
+        person_id = await people.ensure_person(tx, email=f"mate@{home.owner_id[4:]}.example")
+        return (await people.add_member(tx, operator, person_id=person_id, role="manager")).id
+
+
+async def _guest(installed: Installed, home: Home) -> str:
+    draft = people.Draft(f"guest@{home.owner_id[4:]}.example", "viewer")
+    async with installed.database.transaction(home.reach) as tx:
+        return (await people.invite(tx, home.caller, draft)).id
+
+
 async def a_world(installed: Installed, *, name: str) -> World:
     """A fresh agency with one of everything."""
     home = await an_agency(installed.database, name=name)
@@ -134,7 +148,8 @@ async def a_world(installed: Installed, *, name: str) -> World:
         "post_id": await _free_post(installed, home, first),
         "invocation_id": run_id,
         "approval_id": approval_id,
-        "member_id": home.owner_id,
+        "member_id": await _mate(installed, home),
+        "invitation_id": await _guest(installed, home),
     }
     return World(home, first, second, ids, held)
 

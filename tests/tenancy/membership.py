@@ -64,4 +64,4 @@ async def no_keys(*_: object) -> int:
 
 def estate() -> Estate:
     """What becomes of a member's things: their workspaces go over, keys there are none."""
-    return Estate(workspaces.hand_over, no_keys, no_keys)
+    return Estate(workspaces.hand_over, no_keys, no_keys, no_keys)

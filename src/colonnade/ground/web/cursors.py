@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from colonnade.ground.core.refusals import BadField
@@ -28,3 +29,13 @@ def decode_cursor(pepper: Pepper, what: str, cursor: str | None) -> list[Any] | 
         raise BadField("?cursor", "is not a cursor of this list in this order; start without one")
     position: list[Any] = json.loads(text[24:])
     return position
+
+
+def dated_position(position: list[Any] | None) -> tuple[datetime, str] | None:
+    """The instant and the id behind a cursor of a list that is ordered by both."""
+    return None if position is None else (datetime.fromisoformat(position[0]), str(position[1]))
+
+
+def dated_cursor(position: tuple[datetime, str] | None) -> list[Any] | None:
+    """The same as a cursor keeps it."""
+    return None if position is None else [position[0].isoformat(), position[1]]

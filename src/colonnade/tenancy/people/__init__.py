@@ -12,8 +12,19 @@ from colonnade.tenancy.people.inviting import (
     resend,
     withdraw,
 )
-from colonnade.tenancy.people.members import assignments, change, get, hand_over, leave, page, remove
+from colonnade.tenancy.people.members import (
+    assignments,
+    change,
+    first_assignments,
+    get,
+    hand_over,
+    leave,
+    listed,
+    page,
+    remove,
+)
 from colonnade.tenancy.people.model import (
+    EVERYWHERE,
     Arrival,
     Assignment,
     Change,
@@ -46,6 +57,7 @@ from colonnade.tenancy.people.service import (
 )
 
 __all__ = [
+    "EVERYWHERE",
     "Arrival",
     "Assignment",
     "Change",
@@ -76,11 +88,13 @@ __all__ = [
     "find_colleague",
     "find_invitation",
     "find_member",
+    "first_assignments",
     "found_agency",
     "get",
     "hand_over",
     "invite",
     "leave",
+    "listed",
     "mint_invitation",
     "owner",
     "page",

@@ -39,9 +39,9 @@ async def assign(tx: Tx, caller: Caller, workspace_id: str, member_id: str, role
     The same role again changes nothing. Nobody gives a role whose scopes they lack.
     """
     caller.require("members:write")
-    caller.require_all(ROLES[role])
     if await store.lock(tx, member_id) is None:
         raise NotFound("member")
+    caller.require_all(ROLES[role])
     if await assignment_store.assign(tx, member_id, [Assignment(workspace_id, role)]):
         await store.touch(tx, member_id)
         after = {"role": role}

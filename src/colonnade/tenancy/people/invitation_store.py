@@ -22,7 +22,9 @@ on conflict (agency_id, email) where {_OPEN} do nothing returning {_COLUMNS}
 FIND: Final = f"select {_COLUMNS} from invitation where agency_id = $1 and id = $2"
 LOCK: Final = f"{FIND} and {_OPEN} for no key update"
 FIND_OPEN: Final = f"select {_COLUMNS} from invitation where agency_id = $1 and email = $2 and {_OPEN}"
-COUNT_OPEN: Final = f"select count(*) from (select from invitation where agency_id = $1 and {_OPEN} limit $2) as counted"
+COUNT_OPEN: Final = (
+    f"select count(*) from (select from invitation where agency_id = $1 and {_OPEN} limit $2) as counted"
+)
 RENEW: Final = f"""
 update invitation set expires_at = $3::timestamptz + $4::interval, digest = null, updated_at = $3
 where agency_id = $1 and id = $2 and {_OPEN} returning {_COLUMNS}

@@ -1,9 +1,11 @@
 """Members: who they are, what they may do, how they leave, and how an agency gets another owner."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from colonnade.ground.core.callers import Caller, CallerKind
 from colonnade.ground.core.refusals import BadField, NotFound, Refused
+from colonnade.ground.core.scopes import ROLES
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import audit
 from colonnade.tenancy.people import assignment_store, invitation_store, store
@@ -37,6 +39,11 @@ async def page(tx: Tx, caller: Caller, filters: Filters, paging: Paging) -> Memb
 async def get(tx: Tx, caller: Caller, identity: str) -> Listed:
     """One member, or one open invitation, by its id."""
     caller.require("members:read")
+    return await listed(tx, identity)
+
+
+async def listed(tx: Tx, identity: str) -> Listed:
+    """The same, for the answer of a verb that has just written it; asks for no scope."""
     found = await store.page(tx, Filters(), Paging(limit=1), [identity])
     if not found:
         raise NotFound("member")
@@ -52,6 +59,13 @@ async def assignments(
         raise NotFound("member")
     found = await assignment_store.of_member(tx, member_id, after_id=after_id, limit=limit + 1)
     return found[:limit], len(found) > limit
+
+
+async def first_assignments(tx: Tx, member_ids: Sequence[str], most: int) -> dict[str, tuple[list[Assignment], int]]:
+    """The first few assignments of each of these members, and how many each has; in two queries, however many."""
+    first = await assignment_store.first_of(tx, member_ids, most)
+    totals = await assignment_store.counts(tx, member_ids)
+    return {identity: (first.get(identity, []), totals.get(identity, 0)) for identity in member_ids}
 
 
 async def change(
@@ -70,11 +84,13 @@ async def change(
     after = {**before, "role": role, "workspaces": extent}
     if not isinstance(wish.workspaces, str | None):
         after["assigned"] = [_assigned(one) for one in sorted(wish.workspaces, key=lambda one: one.workspace_id)]
-    if after == before and not wish.revoke_keys:
+    if after == before and wish.keys == "keep":
         return member
     changed = await store.change(tx, member_id, role, extent)
-    if wish.revoke_keys:
+    if wish.keys == "revoke":
         after["keysRevoked"] = await estate.revoke_keys(tx, caller, member_id)
+    elif wish.keys == "narrow":
+        after["keysNarrowed"] = await estate.narrow_keys(tx, caller, member_id, ROLES[role])
     await audit.record(tx, caller, "members.updated", member_id, before=before, after=after)
     return changed
 
@@ -168,7 +184,7 @@ async def _part(tx: Tx, caller: Caller, member: Member, estate: Estate, *, revok
     heir = await _heir(tx, caller, member)
     workspaces = await estate.hand_over_workspaces(tx, member.id, heir)
     revoked = await estate.revoke_keys(tx, caller, member.id) if revoke_keys else 0
-    standing = await estate.count_keys(tx, member.id)
+    standing = await estate.count_keys(tx, caller, member.id) if caller.holds("keys:read") else None
     withdrawn = await invitation_store.withdraw_by(tx, member.id)
     before = {"personId": member.person_id, **await _told(tx, member)}
     await store.remove(tx, member.id)

@@ -59,6 +59,9 @@ class Assignment:
     role: WorkspaceRole
 
 
+Keys = Literal["keep", "narrow", "revoke"]
+"""What becomes of the keys that a member made: they belong to the agency and stand, unless somebody asks otherwise."""
+
 Wanted = Extent | Sequence[Assignment]
 """Where somebody shall work: everywhere, in what is assigned already, or in exactly these."""
 
@@ -79,6 +82,8 @@ class Listed:
     invited_by: str | None
     created_at: datetime
     updated_at: datetime
+    two_factor: bool
+    last_seen_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +156,7 @@ class Change:
 
     role: Role | None = None
     workspaces: Wanted | None = None
-    revoke_keys: bool = False
-    """Whether the keys that the member made end with it; they belong to the agency and stand otherwise."""
+    keys: Keys = "keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,14 +214,16 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Estate:
-    """What higher slices do with the things of a member who leaves, or whose role changes."""
+    """What higher slices keep for a member who leaves, or whose role changes: workspaces and keys."""
 
     hand_over_workspaces: Callable[[Tx, str, str | None], Awaitable[int]]
     """Gives all workspaces of one member to another; how many."""
-    count_keys: Callable[[Tx, str], Awaitable[int]]
-    """How many keys that the member made still stand."""
+    count_keys: Callable[[Tx, Caller, str], Awaitable[int]]
+    """How many keys that the member made are good."""
     revoke_keys: Callable[[Tx, Caller, str], Awaitable[int]]
     """Ends them; how many."""
+    narrow_keys: Callable[[Tx, Caller, str, frozenset[str]], Awaitable[int]]
+    """Takes from them what is not among these scopes; how many keys changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +233,8 @@ class Settled:
     workspaces: int
     new_owner_id: str | None
     keys_revoked: int
-    keys_standing: int
+    keys_standing: int | None
+    """None where whoever did it may not read keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +272,7 @@ def without_estate() -> Estate:
     async def none(*_: object) -> int:
         return 0
 
-    return Estate(none, none, none)
+    return Estate(none, none, none, none)
 
 
 def ended() -> Refused:

@@ -115,27 +115,34 @@ $$;
 create function page_members(only_status text, only_role text, search text, only_ids text[],
                              before_at timestamptz, before_id text, most integer)
 returns table (id text, person_id text, email text, name text, role text, workspaces text, version bigint, status text,
-               expires_at timestamptz, invited_by text, created_at timestamptz, updated_at timestamptz)
+               expires_at timestamptz, invited_by text, created_at timestamptz, updated_at timestamptz,
+               two_factor boolean, last_seen_at timestamptz)
 language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
-    select f.*
+    select f.*,
+           exists (select from person_secret s where s.person_id = f.person_id and s.totp_confirmed_at is not null),
+           (select max(s.last_seen_at) from session s where s.agency_id = (select app_agency()) and s.member_id = f.id)
     from (
-        select m.id, m.person_id, p.email, p.name, m.role, m.workspaces, m.version, 'active' as status,
-               null::timestamptz as expires_at, null::text as invited_by, m.created_at, m.updated_at
-        from member m join person p on p.id = m.person_id
-        where m.agency_id = (select app_agency()) and (select app_whole_agency())
-              and coalesce(only_status, 'active') = 'active'
-        union all
-        select i.id, null, i.email, i.name, i.role, case when i.workspaces is null then 'all' else 'assigned' end, 1,
-               'invited', i.expires_at, i.invited_by, i.created_at, i.updated_at
-        from invitation i
-        where i.agency_id = (select app_agency()) and (select app_whole_agency())
-              and i.accepted_at is null and i.withdrawn_at is null and coalesce(only_status, 'invited') = 'invited'
+        select g.*
+        from (
+            select m.id, m.person_id, p.email, p.name, m.role, m.workspaces, m.version, 'active' as status,
+                   null::timestamptz as expires_at, null::text as invited_by, m.created_at, m.updated_at
+            from member m join person p on p.id = m.person_id
+            where m.agency_id = (select app_agency()) and (select app_whole_agency())
+                  and coalesce(only_status, 'active') = 'active'
+            union all
+            select i.id, null, i.email, i.name, i.role, case when i.workspaces is null then 'all' else 'assigned' end, 1,
+                   'invited', i.expires_at, i.invited_by, i.created_at, i.updated_at
+            from invitation i
+            where i.agency_id = (select app_agency()) and (select app_whole_agency())
+                  and i.accepted_at is null and i.withdrawn_at is null and coalesce(only_status, 'invited') = 'invited'
+        ) as g
+        where (only_role is null or g.role = only_role) and (only_ids is null or g.id = any (only_ids))
+              and (search is null or strpos(g.email, lower(search)) > 0 or strpos(lower(g.name), lower(search)) > 0)
+              and (before_id is null or (g.created_at, g.id) < (before_at, before_id))
+        order by g.created_at desc, g.id desc
+        limit most
     ) as f
-    where (only_role is null or f.role = only_role) and (only_ids is null or f.id = any (only_ids))
-          and (search is null or strpos(f.email, lower(search)) > 0 or strpos(lower(f.name), lower(search)) > 0)
-          and (before_id is null or (f.created_at, f.id) < (before_at, before_id))
     order by f.created_at desc, f.id desc
-    limit most
 $$;
 
 -- Who may work in one workspace of the agency in scope, as what, and why. Owners and admins work everywhere; others by
