@@ -10,14 +10,17 @@ from typing import Any
 import httpx2
 from fastapi import APIRouter
 
+from colonnade.ground.core.envelope import MasterKeys
 from colonnade.ground.db.database import Database
 from colonnade.ground.web import House
 from colonnade.ground.web.applications import assemble
 from colonnade.ground.web.doorway import Doorway
 from colonnade.ground.web.envelope import Envelope, EnvelopeOptions
-from colonnade.tenancy import keys, workspaces
+from colonnade.tenancy import keys, sessions, workspaces
 from colonnade.tenancy.keys.routes import FOR_ANYONE
 from tests.factories import Home
+
+MASTERS = MasterKeys.single(bytes(32))
 
 _places = itertools.count(os.getpid() % 4096 * 4096)
 
@@ -41,12 +44,20 @@ async def served(
         setattr(app.state, name, value)
     keeper = keys.KeyKeeper(database)
     await keeper.start()
-    layers = Envelope(Doorway(app, keeper, for_anyone=FOR_ANYONE), options or EnvelopeOptions(), lambda _visit: None)
+    people = sessions.SessionKeeper(database, keeper.limiter, sessions.Cookie())
+    await people.start()
+    entrance = sessions.Entrance(database, keeper.limiter, MASTERS)
+    setattr(app.state, sessions.STATE, sessions.Desk(entrance, people.cookie))
+    layers = Envelope(
+        Doorway(app, keeper, people, for_anyone=FOR_ANYONE), options or EnvelopeOptions(), lambda _visit: None
+    )
     transport = httpx2.ASGITransport(layers, client=an_address())
     try:
         async with httpx2.AsyncClient(transport=transport, base_url="http://colonnade.example") as client:
             yield client
     finally:
+        await entrance.close()
+        await people.close()
         await keeper.close()
 
 

@@ -5,7 +5,6 @@
 create table person_secret (
     person_id text collate "C" primary key references person (id),
     password text check (password ~ '^[$]argon2id[$]'),
-    password_changed_at timestamptz,
     totp bytea,
     totp_confirmed_at timestamptz,
     totp_step bigint,
@@ -165,6 +164,12 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
     where p.email = by_email or p.id = by_id
 $$;
 
+-- The same for as long as a transaction lasts: who replaces it waits, and then sees the session that was begun with it.
+create function hold_person_secret(whose text) returns table (password text, is_enrolled boolean)
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+    select s.password, s.totp_confirmed_at is not null from person_secret s where s.person_id = whose for no key update
+$$;
+
 -- Where a person is a member: first where they were last, then where they have been for longest.
 create function memberships_of_person(whose text)
 returns table (agency_id text, name text, member_id text, role text)
@@ -190,8 +195,8 @@ $$;
 
 create function keep_password(whose text, encoded text) returns void
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
-    insert into person_secret (person_id, password, password_changed_at) values (whose, encoded, now())
-    on conflict (person_id) do update set password = excluded.password, password_changed_at = excluded.password_changed_at
+    insert into person_secret (person_id, password) values (whose, encoded)
+    on conflict (person_id) do update set password = excluded.password
 $$;
 
 -- Begins anew with another secret while none is confirmed; without one it ends the second factor.
@@ -255,7 +260,7 @@ begin
     foreach made in array array[
         'session_door()', 'door_session(bytea[])', 'note_session_uses(text[], timestamptz[], inet[])',
         'end_sessions_of_person(text, text)', 'forget_sessions(interval, integer)', 'person_to_prove(text, text)',
-        'memberships_of_person(text)', 'people_with_two_factor(text[])', 'rename_person(text, text)',
+        'hold_person_secret(text)', 'memberships_of_person(text)', 'people_with_two_factor(text[])', 'rename_person(text, text)',
         'keep_password(text, text)', 'keep_totp(text, bytea)', 'use_totp_step(text, bigint)',
         'keep_recovery_codes(text, bytea[])', 'use_recovery_code(text, bytea[])', 'keep_reset(text, bytea, interval)',
         'door_reset(bytea[])', 'use_reset(text, bytea[])']::regprocedure[]
