@@ -6,6 +6,7 @@ Not here: approvals themselves and the runs that write (they lie above and call 
 
 from colonnade.brand.content.folder import FolderPublisher
 from colonnade.brand.content.model import (
+    DOCUMENT,
     EDITABLE,
     Draft,
     Post,
@@ -45,6 +46,7 @@ from colonnade.brand.content.service import (
 from colonnade.brand.content.webhook import WebhookPublisher
 
 __all__ = [
+    "DOCUMENT",
     "EDITABLE",
     "Draft",
     "FolderPublisher",

@@ -269,7 +269,7 @@ def _markdown(value: Any, pointer: str, findings: Findings) -> Any:
     return kept
 
 
-_DOCUMENT: Final = shape(
+DOCUMENT: Final = shape(
     {
         "title": line(1, TITLE_MOST),
         "slug": text(1, SLUG_MOST, pattern=_SLUG.pattern, says="must be words of a-z and 0-9 joined by hyphens"),
@@ -282,10 +282,11 @@ _DOCUMENT: Final = shape(
     },
     required=("title", "body"),
 )
+"""The text of a post as it is sent."""
 
 
 def _read(document: Mapping[str, Any], findings: Findings) -> Writing:
-    kept = _DOCUMENT(dict(document), "", findings)
+    kept = DOCUMENT(dict(document), "", findings)
     title = kept.get("title", "")
     return Writing(
         title=title,

@@ -64,6 +64,11 @@ class Writers:
             return self._hosted("openai", OPENAI_DEFAULT, keys)
         return self._local or self._scripted
 
+    @property
+    def scripted(self) -> Writer:
+        """The writer that asks nobody, for runs from which no call may go out."""
+        return self._scripted
+
     async def prepare(self) -> None:
         """Loads what this installation is sure to need, before the worker claims its first run: the process stands
         still for as long as that takes, and must hold no lease by then. what else, the first article loads."""

@@ -1,5 +1,6 @@
 """What can be done with an agency: make, read, change its profile and its settings."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -15,6 +16,9 @@ from colonnade.tenancy import audit
 from colonnade.tenancy.agencies import logo_store, store
 from colonnade.tenancy.agencies.model import GOVERNED, PROFILE, SETTINGS, Agency, checked, refuse_lock_out
 from colonnade.tenancy.agencies.pictures import Picture
+
+Fill = Callable[[Tx, Caller], Awaitable[None]]
+"""Gives a fresh test twin what a higher floor has for it."""
 
 
 def entering(agency_id: str, *, mode: str = "live") -> Caller:
@@ -39,8 +43,11 @@ async def create(tx: Tx, caller: Caller, *, name: str, live_agency_id: str | Non
     return agency
 
 
-async def ensure_test_twin(database: Database, caller: Caller) -> str:
-    """The id of the agency's test twin, made when its first key is wanted; a twin is its own twin."""
+async def ensure_test_twin(database: Database, caller: Caller, fill: Fill | None = None) -> str:
+    """The id of the agency's test twin, made when its first key is wanted; a twin is its own twin.
+
+    It begins with the agency's name, branding and settings, and with what `fill` gives it in the same transaction.
+    """
     caller.require("keys:write")
     async with database.transaction(caller.reach, read_only=True) as tx:
         live = await in_force(tx)
@@ -52,11 +59,23 @@ async def ensure_test_twin(database: Database, caller: Caller) -> str:
     operator = entering(new_id("agency"), mode="test")
     try:
         async with database.transaction(operator.reach) as tx:
-            return (await create(tx, operator, name=live.name, live_agency_id=live.id)).id
+            await create(tx, operator, name=live.name, live_agency_id=live.id)
+            await take_over(tx, live)
+            if fill is not None:
+                await fill(tx, operator)
+            return operator.agency_id
     except asyncpg.UniqueViolationError:  # somebody else made it meanwhile
         made = await store.find_twin(database, live.id)
         assert made is not None, "a twin that stood in the way is not there"
         return made
+
+
+async def take_over(tx: Tx, live: Agency) -> None:
+    """Give the test twin in scope the profile and the settings of its live agency, if they differ."""
+    twin = await _opened(tx, None)
+    assert twin.live_agency_id == live.id, "an agency follows the one that it is the twin of"
+    settings = dict(live.settings)
+    await _changed(tx, entering(twin.id, mode="test"), twin, profile=_profile(live), settings=settings)
 
 
 async def get(tx: Tx, caller: Caller) -> Agency:

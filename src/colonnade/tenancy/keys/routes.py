@@ -18,6 +18,9 @@ from colonnade.tenancy.keys.shapes import ChangeKey, KeyShown, ListKeys, MintedS
 routes = router("API keys")
 routes.routes.extend(leak_routes.routes.routes)
 
+FILL_TWIN: Final = "fill_twin"
+"""The name under which the application's state says what a fresh test twin is given; absent, it begins empty."""
+
 PARTNER: Final = leak_routes.PARTNER
 FOR_ANYONE: Final = frozenset({leak_routes.PATH})
 """Paths at which no credential is looked at."""
@@ -170,7 +173,8 @@ async def _enter_twin(call: Call) -> None:
     """Go on in the agency's test twin; only who reaches the whole agency gets there."""
     caller = call.caller
     if caller.mode == "live" and caller.reach.workspace_ids is None:
-        twin = await agencies.ensure_test_twin(call.database, caller)
+        fill = getattr(call.request.app.state, FILL_TWIN, None)
+        twin = await agencies.ensure_test_twin(call.database, caller, fill)
         call.known = replace(caller, reach=Reach(twin), mode="test")
 
 

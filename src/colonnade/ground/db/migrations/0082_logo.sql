@@ -9,7 +9,7 @@ create table agency_logo (
 );
 select enforce_tenancy('agency_logo', 'agency_readable');
 grant select, insert, update, delete on agency_logo to colonnade_app;
-grant select on agency_logo to colonnade_worker;
+grant select, delete on agency_logo to colonnade_worker;   -- a twin that follows its agency forgets its own
 
 -- Pictures are compressed already; out of line and as they are, the row itself stays small.
 alter table agency_logo alter column content set storage external;
