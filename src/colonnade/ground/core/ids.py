@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from datetime import datetime
 from typing import Final
 
 PREFIXES: Final = {
@@ -74,6 +75,12 @@ def new_id(prefix: str) -> str:
     if prefix not in PREFIXES:
         raise ValueError(f"{prefix!r} is not one of the id prefixes")
     return f"{prefix}_{_text(_uuid7())}"
+
+
+def first_id(prefix: str, at: datetime, *, later_seconds: int = 0) -> str:
+    """The least id of this noun that could have been made so long after this instant: where its time begins among ids."""
+    milliseconds = int(at.timestamp() * 1000) + later_seconds * 1000
+    return f"{prefix}_{_text(min(max(milliseconds, 0), 0xFFFF_FFFF_FFFF) << 80)}"
 
 
 def new_request_id() -> str:

@@ -4,22 +4,31 @@ Entries are append-only and carry a keyed digest of their own content; a worker 
 signed. The request log beside it tells every call. Nothing here starts a reaction.
 """
 
+from colonnade.tenancy.audit.call_log import CallFilters, CallPlace, LoggedCall
+from colonnade.tenancy.audit.calling import calls_after, page_calls
 from colonnade.tenancy.audit.keeping import BATCH, erase_payloads
 from colonnade.tenancy.audit.model import Entry, Fact, Filters
 from colonnade.tenancy.audit.seals import Place, Verdict
-from colonnade.tenancy.audit.service import page, record, record_all
+from colonnade.tenancy.audit.service import export, page, record, record_all, sealed_after
 from colonnade.tenancy.audit.verifying import verify
 
 __all__ = [
     "BATCH",
+    "CallFilters",
+    "CallPlace",
     "Entry",
     "Fact",
     "Filters",
+    "LoggedCall",
     "Place",
     "Verdict",
+    "calls_after",
     "erase_payloads",
+    "export",
     "page",
+    "page_calls",
     "record",
     "record_all",
+    "sealed_after",
     "verify",
 ]

@@ -13,6 +13,7 @@ from colonnade.tenancy.audit.seals import Verdict
 from colonnade.tenancy.audit.service import record
 
 BATCH: Final = 5000
+"""How many entries lose their payload in one transaction."""
 
 
 def house(agency_id: str) -> Caller:

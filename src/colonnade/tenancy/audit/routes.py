@@ -1,6 +1,7 @@
-"""How HTTP says the audit log."""
+"""How HTTP says the audit log: the list, its export, its verification; the request log stands beside."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query
 from pydantic import Field
@@ -8,11 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from colonnade.ground.core.refusals import BadField
-from colonnade.ground.web import Body, Instant, PageOf, Shown, Who, access, call_of, router
+from colonnade.ground.db.database import Tx
+from colonnade.ground.web import Body, Instant, PageOf, Who, access, call_of, router
+from colonnade.ground.web.exports import TOLD, Table, exported
 from colonnade.tenancy import audit
-from colonnade.tenancy.audit import Entry, Filters, Place, Verdict
+from colonnade.tenancy.audit import Filters, Place, call_routes
+from colonnade.tenancy.audit.seals import Sealed
+from colonnade.tenancy.audit.shapes import CSV_COLUMNS, EntryShown, SealedShown, VerdictShown, csv_cells
 
-_LIST = "audit"
+_LIST: Final = "audit"
 
 routes = router("Audit")
 
@@ -26,65 +31,46 @@ class ListEntries(Body):
     actor_id: str | None = Field(None, max_length=100, description="A key, a member, an invocation, or `operator`.")
     from_: Instant | None = Field(None, alias="from", description="Inclusive.")
     to: Instant | None = Field(None, description="Exclusive.")
-    limit: int = Field(50, ge=1, le=100)
-    cursor: str | None = None
+    format: Literal["json", "csv", "ndjson"] = Field(
+        "json", description="`csv` and `ndjson` answer with all of them at once; lines of `ndjson` carry their seal."
+    )
+    limit: int = Field(50, ge=1, le=100, description="For `json` alone.")
+    cursor: str | None = Field(None, description="For `json` alone.")
+
+    def asked(self) -> dict[str, Any]:
+        """The filters as they were sent."""
+        return {name: value for name, value in self.sent_json().items() if name not in {"format", "limit", "cursor"}}
 
     def filters(self) -> Filters:
         """What is asked for."""
         return Filters(self.event, self.resource_id, self.workspace_id, self.actor_id, self.from_, self.to)
 
 
-class Actor(Shown):
-    """Who did it."""
+def _export(filters: Filters) -> Table[Sealed]:
+    async def rows(tx: Tx, last: Sealed | None, most: int) -> Sequence[Sealed]:
+        return await audit.sealed_after(tx, filters, last, most)
 
-    kind: str
-    id: str
-    name: str
-
-
-class EntryShown(Shown):
-    """One change, as it was recorded in the transaction that made it."""
-
-    id: str
-    at: Instant
-    actor: Actor
-    event: str
-    resource_id: str
-    workspace_id: str | None
-    before: dict[str, Any] | None = Field(description="What was changed, as it stood before.")
-    after: dict[str, Any] | None = Field(description="What was changed, as it stood afterwards.")
-    request_id: str
-    address: str | None
-
-    @classmethod
-    def of(cls, entry: Entry) -> "EntryShown":
-        """The entry as callers read it."""
-        return cls(
-            id=entry.id,
-            at=entry.at,
-            actor=Actor(kind=entry.actor_kind, id=entry.actor_id, name=entry.actor_name),
-            event=entry.event,
-            resource_id=entry.resource_id,
-            workspace_id=entry.workspace_id,
-            before=entry.before,
-            after=entry.after,
-            request_id=entry.request_id,
-            address=entry.address,
-        )
+    return Table("audit-log", rows, CSV_COLUMNS, csv_cells, SealedShown.of_sealed)
 
 
-@routes.get("/v1/audit-log", response_model=PageOf[EntryShown])
+@routes.get("/v1/audit-log", response_model=PageOf[EntryShown], responses=TOLD)
 @access(Who.AGENCY, "audit:read")
 async def list_entries(request: Request, query: Annotated[ListEntries, Query()]) -> Response:
     """List what was done in the agency.
 
-    Every change with who made it, from where, and what it changed; the newest first. The list never counts.
+    Every change with who made it, from where, and what it changed; the newest first. The list never counts. With
+    `format` all of it is exported, which is recorded in turn.
     """
     call = call_of(request)
+    filters = query.filters()
+    if query.format != "json":
+        async with call.writing() as tx:
+            await audit.export(tx, call.caller, log="audit-log", wanted=query.format, asked=query.asked())
+        return exported(call, _export(filters), query.format)
     position = call.cursor(_LIST, query.cursor)
     async with call.reading() as tx:
         entries, more = await audit.page(
-            tx, call.caller, query.filters(), limit=query.limit, after_id=position[0] if position else None
+            tx, call.caller, filters, limit=query.limit, after_id=position[0] if position else None
         )
     shown = PageOf[EntryShown](
         data=[EntryShown.of(entry) for entry in entries],
@@ -107,48 +93,6 @@ class Verify(Body):
         return None if self.position is None else Place(self.position, bytes.fromhex(self.hash or ""))
 
 
-class SealedTo(Shown):
-    """Where the chain ends. Write it down elsewhere: nobody can then go back behind it without being found out."""
-
-    position: int = Field(description="How many entries are sealed.")
-    hash: str
-    at: Instant | None = Field(description="When the end was signed.")
-
-
-class BadEntry(Shown):
-    """The first thing that is wrong."""
-
-    id: str | None = Field(description="The entry, where its id is known and within the key's reach.")
-    position: int | None = Field(description="Its place in the chain; null for one that is not sealed yet.")
-    problem: str = Field(description="`tampered`, `missing`, `misplaced`, `other_key`, `unsealed` or `cut`.")
-    says: str
-
-
-class VerdictShown(Shown):
-    """What a verification of the audit log found."""
-
-    ok: bool
-    sealed_to: SealedTo | None = Field(description="How far the walk came; null before anything was sealed.")
-    checked: int = Field(description="Entries that are as they were written.")
-    unsealed: int = Field(description="Those of them that are too young to be sealed.")
-    erased: int = Field(description="Those of them that have lost `before` and `after`; nothing is wrong with them.")
-    bad: BadEntry | None
-
-    @classmethod
-    def of(cls, verdict: Verdict, *, whole: bool) -> "VerdictShown":
-        """The verdict as callers read it; who does not reach all of the agency gets no ids."""
-        bad, place = verdict.bad, verdict.sealed_to
-        return cls(
-            ok=verdict.ok,
-            sealed_to=place and SealedTo(position=place.position, hash=place.hash.hex(), at=place.at),
-            checked=verdict.checked,
-            unsealed=verdict.unsealed,
-            erased=verdict.erased,
-            bad=bad
-            and BadEntry(id=bad.entry_id if whole else None, position=bad.position, problem=bad.problem, says=bad.says),
-        )
-
-
 @routes.get("/v1/audit-log/verify", response_model=VerdictShown)
 @access(Who.AGENCY, "audit:read")
 async def verify_log(request: Request, query: Annotated[Verify, Query()]) -> Response:
@@ -162,3 +106,6 @@ async def verify_log(request: Request, query: Annotated[Verify, Query()]) -> Res
     async with call.reading(snapshot=True) as tx:
         verdict = await audit.verify(tx, call.caller, known=known)
     return call.answer(200, VerdictShown.of(verdict, whole=call.caller.reach.workspace_ids is None))
+
+
+routes.routes.extend(call_routes.routes.routes)

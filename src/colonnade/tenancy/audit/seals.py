@@ -43,6 +43,16 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Sealed:
+    """An entry with its own digest and its link; none yet for a young one, or for who may not see the chain."""
+
+    entry: Entry
+    own_mac: bytes
+    own_key_id: int
+    link: Link | None
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """The signed end of a chain, at an instant."""
 

@@ -10,6 +10,7 @@ from colonnade.ground.core.ids import new_id
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy.audit import store
 from colonnade.tenancy.audit.model import Entry, Fact, Filters, known_address, payload_digest, without_keys
+from colonnade.tenancy.audit.seals import Sealed
 
 
 async def record(
@@ -43,6 +44,18 @@ async def page(
     caller.require("audit:read")
     entries = await store.page(tx, filters, limit=limit + 1, after_id=after_id)
     return entries[:limit], len(entries) > limit
+
+
+async def export(tx: Tx, caller: Caller, *, log: str, wanted: str, asked: Mapping[str, Any]) -> None:
+    """Allow an export of one of the logs and record it: what leaves the house in one piece is told like a change."""
+    caller.require("audit:read")
+    after = {"log": log, "format": wanted, "filters": dict(asked)}
+    await record(tx, caller, "audit.exported", caller.agency_id, after=after)
+
+
+async def sealed_after(tx: Tx, filters: Filters, last: Sealed | None, most: int) -> list[Sealed]:
+    """At most so many entries behind the given one, each with its link in the chain: what an export is made of."""
+    return await store.page_sealed(tx, filters, limit=most, after_id=None if last is None else last.entry.id)
 
 
 def _entry(tx: Tx, caller: Caller, fact: Fact, at: datetime) -> Entry:

@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from colonnade.ground.core.ids import new_id
+from colonnade.ground.core.ids import first_id, new_id
 from colonnade.ground.db.database import Record, Tx
 from colonnade.tenancy.audit.model import Entry, Filters, canonical_text
+from colonnade.tenancy.audit.seals import Link, Sealed
+
+_SKEW_SECONDS: Final = 86_400
+"""Ids are in the order of the clocks of those who record, which may differ from the database's by less than this."""
 
 _COLUMNS: Final = (
-    "agency_id, id, workspace_id, at, actor_kind, actor_id, actor_name, event, resource_id, before, after, "
-    "payload_digest, request_id, host(address) as address"
+    "e.agency_id, e.id, e.workspace_id, e.at, e.actor_kind, e.actor_id, e.actor_name, e.event, e.resource_id, "
+    "e.before, e.after, e.payload_digest, e.request_id, host(e.address) as address"
 )
 
 ADD: Final = """
@@ -51,19 +55,48 @@ def _entry(row: Record) -> Entry:
     return Entry(**dict(row))
 
 
-async def page(tx: Tx, filters: Filters, *, limit: int, after_id: str | None) -> list[Entry]:
-    """Entries from the newest to the oldest that lie behind the given one."""
+def _conditions(tx: Tx, filters: Filters, after_id: str | None, *, first: int) -> tuple[str, list[Any]]:
+    """The condition that a page has, with the values behind its numbers, which begin with this one."""
     wanted: list[tuple[str, Any]] = [
-        ("event = {}", filters.event),
-        ("resource_id = {}", filters.resource_id),
-        ("workspace_id = {}", filters.workspace_id),
-        ("workspace_id = any ({}::text[])", tx.reach.workspace_ids),
-        ("actor_id = {}", filters.actor_id),
-        ("at >= {}", filters.since),
-        ("at < {}", filters.until),
-        ("id < {}", after_id),
+        ("e.event = {}", filters.event),
+        ("e.resource_id = {}", filters.resource_id),
+        ("e.workspace_id = {}", filters.workspace_id),
+        ("e.workspace_id = any ({}::text[])", tx.reach.workspace_ids),
+        ("e.actor_id = {}", filters.actor_id),
+        ("e.at >= {}", filters.since),
+        ("e.id >= {}", None if filters.since is None else first_id("aud", filters.since, later_seconds=-_SKEW_SECONDS)),
+        ("e.at < {}", filters.until),
+        ("e.id < {}", None if filters.until is None else first_id("aud", filters.until, later_seconds=_SKEW_SECONDS)),
+        ("e.id < {}", after_id),
     ]
     asked = [(text, value) for text, value in wanted if value is not None]
-    conditions = " and ".join(["agency_id = $1", *(text.format(f"${n}") for n, (text, _) in enumerate(asked, start=3))])
-    sql = f"select {_COLUMNS} from audit_entry where {conditions} order by id desc limit $2"
-    return [_entry(row) for row in await tx.fetch(sql, tx.agency_id, limit, *(value for _, value in asked))]
+    texts = ["e.agency_id = $1", *(text.format(f"${n}") for n, (text, _) in enumerate(asked, start=first))]
+    return " and ".join(texts), [value for _, value in asked]
+
+
+async def page(tx: Tx, filters: Filters, *, limit: int, after_id: str | None) -> list[Entry]:
+    """Entries from the newest to the oldest that lie behind the given one."""
+    conditions, values = _conditions(tx, filters, after_id, first=3)
+    sql = f"select {_COLUMNS} from audit_entry e where {conditions} order by e.id desc limit $2"
+    return [_entry(row) for row in await tx.fetch(sql, tx.agency_id, limit, *values)]
+
+
+async def page_sealed(tx: Tx, filters: Filters, *, limit: int, after_id: str | None) -> list[Sealed]:
+    """The same with what seals them; to who does not reach the whole agency no link is shown."""
+    conditions, values = _conditions(tx, filters, after_id, first=3)
+    sql = f"""
+        select {_COLUMNS}, e.hmac, e.key_id, s.position, s.previous_hash, s.hash, s.mac, s.key_id as link_key_id
+        from audit_entry e left join audit_seal s on s.agency_id = $1 and s.entry_id = e.id
+        where {conditions} order by e.id desc limit $2
+    """
+    return [_sealed(row) for row in await tx.fetch(sql, tx.agency_id, limit, *values)]
+
+
+def _sealed(row: Record) -> Sealed:
+    values = dict(row)
+    own_mac, own_key = values.pop("hmac"), values.pop("key_id")
+    parts = [values.pop(name) for name in ("position", "previous_hash", "hash", "mac", "link_key_id")]
+    entry = Entry(**values)
+    position, previous, made, mac, key_id = parts
+    link = None if position is None else Link(position, entry.id, previous, made, mac, key_id)
+    return Sealed(entry, own_mac, own_key, link)
