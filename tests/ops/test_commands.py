@@ -81,25 +81,25 @@ def test_a_roster_comes_in_and_its_bad_rows_are_named_by_line(data: Path, agency
 
     tried = run(data, "import", "workspaces", roster, "--dry-run")
     assert f"Would make {lines - 1} workspaces" in tried.stdout
-    assert answer(data, "import", "workspaces", ROSTER, "--dry-run")["skipped"] == []
+    assert len(answer(data, "import", "workspaces", ROSTER, "--dry-run")["created"]) == lines - 1
 
     done = run(data, "import", "workspaces", roster)
-    assert done.returncode == 1
-    assert f"Made {lines - 1} workspaces; 0 are there already, 3 are bad." in done.stdout
+    assert done.returncode == 3
+    assert f"Made {lines - 1} workspaces and changed 0; 0 are as they were, 3 lines are bad." in done.stdout
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == [
         f"Line {lines + 1}", f"Line {lines + 2}", f"Line {lines + 4}"
     ]  # fmt: skip
 
     again = answer(data, "import", "workspaces", ROSTER)
-    assert (again["created"], again["refused"]) == ([], [])
-    assert {one["because"] for one in again["skipped"]} == {"its domain is there already"}
+    assert (again["created"], again["changed"], again["refused"]) == ([], [], [])
+    assert len(again["unchanged"]) == lines - 1
 
 
 def test_a_row_without_a_domain_is_known_again_by_its_name(data: Path, agency_id: str, tmp_path: Path) -> None:
     roster = tmp_path / "names.csv"
     roster.write_text("\ufeffname,tags\nSolo,tier:standard; kind:shop\n", "utf-8")
     assert len(answer(data, "import", "workspaces", roster, "--agency", agency_id)["created"]) == 1
-    assert len(answer(data, "import", "workspaces", roster)["skipped"]) == 1
+    assert len(answer(data, "import", "workspaces", roster)["unchanged"]) == 1
 
 
 def test_a_table_with_columns_that_nobody_knows_is_refused_whole(data: Path, agency_id: str, tmp_path: Path) -> None:

@@ -1,50 +1,35 @@
-"""Workspaces from a table: rows that fit are made, those that are there already are skipped, bad ones are named."""
+"""Workspaces from a table: new rows are made, those that are there are brought up to date, bad ones are named.
 
-import csv
+A row is known again by its `externalId`, else by its domain, else, without either, by its name.
+"""
+
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
-from colonnade.cli.console import fail
+from colonnade.cli.tables import Row
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.refusals import Refused
 from colonnade.ground.db.database import Database, Tx
 from colonnade.tenancy import workspaces
-from colonnade.tenancy.workspaces import Filters, Paging
+from colonnade.tenancy.workspaces import Workspace
 
-COLUMNS: Final = ("name", "primaryDomain", "industry", "timezone", "tags", "externalId", "slug")
-"""The columns that a table may have; only `name` must be there. Tags are parted by semicolons."""
+SOME_BAD: Final = 3
+"""The exit code when all rows were read and some of them are bad."""
 
-_BATCH: Final = 50
-_THERE_ALREADY: Final = {
-    "workspace.duplicate_domain": "its domain is there already",
-    "workspace.external_id_taken": "its external id is there already",
-}
+_BATCH: Final = 100
+Mark = tuple[str, str]
+"""By what a row is known: `externalId`, `primaryDomain` or `name`, and its value."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A row of the table: the line of the file on which it begins, and its cells."""
+class Manner:
+    """How rows are brought in: only tried, and whether what is there stays as it is."""
 
-    line: int
-    cells: dict[str, str]
-    odd: str | None = None
-    """What is wrong with its shape."""
-
-    @property
-    def name(self) -> str:
-        """What the row is called in sentences about it: on one line."""
-        return " ".join(self.cells.get("name", "").split())
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """As a workspace is sent; empty cells are left out."""
-        sent: dict[str, Any] = {name: text for name, text in self.cells.items() if text}
-        if "tags" in sent:
-            sent["tags"] = [tag for part in sent["tags"].split(";") if (tag := part.strip())]
-        return sent
+    dry: bool = False
+    keep: bool = False
 
 
 @dataclass(slots=True)
@@ -52,7 +37,8 @@ class Outcome:
     """What became of the rows, in the words of the command's JSON answer."""
 
     created: list[dict[str, Any]] = field(default_factory=list)
-    skipped: list[dict[str, Any]] = field(default_factory=list)
+    changed: list[dict[str, Any]] = field(default_factory=list)
+    unchanged: list[dict[str, Any]] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -60,108 +46,130 @@ class _OnlyTrying(Exception):
     """Ends the transaction of a dry run, so that nothing of it stays."""
 
 
-def read_rows(path: Path) -> list[Row]:
-    """All rows of a CSV file; a file that is no table of workspaces ends the command."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(_rows(file))
-    except OSError as error:
-        fail(f"{path} cannot be read: {error.strerror}.")
-    except (UnicodeDecodeError, csv.Error) as error:
-        fail(f"{path} is not CSV text in UTF-8: {error}.")
+class Import:
+    """One table on its way into an agency."""
 
+    def __init__(self, database: Database, operator: Caller, manner: Manner, done: Callable[[int], None]) -> None:
+        self._database = database
+        self._operator = operator
+        self._manner = manner
+        self._done = done
+        self._lines: dict[Mark, int] = {}
+        self.outcome = Outcome()
 
-def _rows(file: Any) -> Iterator[Row]:
-    reader = csv.reader(file, strict=True)
-    header = [name.strip() for name in next(reader, [])]
-    unknown = [name for name in header if name not in COLUMNS]
-    if "name" not in header or unknown or len(set(header)) < len(header):
-        found = ", ".join(header) or "nothing"
-        fail(f"The first line must name the columns: `name` and any of {', '.join(COLUMNS[1:])}; it has {found}.")
-    line = reader.line_num + 1
-    for cells in reader:
-        odd = None if len(cells) == len(header) else f"has {len(cells)} cells instead of {len(header)}"
-        if cells:
-            yield Row(line, dict(zip(header, (cell.strip() for cell in cells), strict=False)), odd)
-        line = reader.line_num + 1
+    async def all(self, rows: Sequence[Row]) -> Outcome:
+        """Bring in every row that fits, some at a time; what was done stays when a later row is bad.
 
+        A dry run finds out the same in one transaction and keeps nothing. Repeated, also after it was killed, it goes
+        on where it was.
+        """
+        waiting = iter(rows)
+        while batch := list(islice(waiting, max(len(rows), 1) if self._manner.dry else _BATCH)):
+            with suppress(_OnlyTrying):
+                async with self._database.transaction(self._operator.reach) as tx:
+                    await self._batch(tx, batch)
+                    if self._manner.dry:
+                        raise _OnlyTrying
+        return self.outcome
 
-async def import_rows(
-    database: Database, operator: Caller, rows: Sequence[Row], *, dry: bool, done: Callable[[int], None]
-) -> Outcome:
-    """Make a workspace of every row that fits, some at a time; what was made stays when a later row is bad.
+    async def _batch(self, tx: Tx, rows: Sequence[Row]) -> None:
+        standing = await _standing(tx, self._operator, rows)
+        for row in rows:
+            try:
+                async with tx.savepoint():
+                    await self._row(tx, row, standing)
+            except Refused as refused:
+                errors = [(bad.pointer.strip("/"), bad.detail) for bad in refused.errors]
+                self._refuse(row, errors or [("", refused.sentence)])
+            self._done(1)
 
-    A dry run finds out the same and keeps nothing. Repeated, it skips what it made before.
-    """
-    outcome = Outcome()
-    waiting = iter(rows)
-    while batch := list(islice(waiting, len(rows) if dry else _BATCH)):
-        try:
-            async with database.transaction(operator.reach) as tx:
-                await _import_all(tx, operator, batch, outcome, done)
-                _end_if(dry)
-        except _OnlyTrying:
-            break
-    return outcome
-
-
-def _end_if(dry: bool) -> None:
-    if dry:
-        raise _OnlyTrying
-
-
-async def _import_all(
-    tx: Tx, operator: Caller, rows: Sequence[Row], outcome: Outcome, done: Callable[[int], None]
-) -> None:
-    for row in rows:
-        await _import(tx, operator, row, outcome)
-        done(1)
-
-
-async def _import(tx: Tx, operator: Caller, row: Row, outcome: Outcome) -> None:
-    if row.odd is not None:
-        outcome.refused.append(_refused(row, [("", row.odd)]))
-        return
-    twin = await _namesake(tx, operator, row)
-    if twin is not None:
-        outcome.skipped.append(_skipped(row, "a workspace of this name without a domain is there already", twin))
-        return
-    try:
-        async with tx.savepoint():
-            made = await workspaces.create(tx, operator, fields=row.fields)
-    except Refused as refused:
-        if refused.reason in _THERE_ALREADY:
-            there = refused.details.get("workspaceId")
-            outcome.skipped.append(_skipped(row, _THERE_ALREADY[refused.reason], there))
+    async def _row(self, tx: Tx, row: Row, standing: "_Standing") -> None:
+        wrong = row.odd or self._repeated(row)
+        if wrong is not None:
+            self._refuse(row, [("", wrong)])
+            return
+        fitting = standing.of(row)
+        if len(fitting) > 1:
+            self._refuse(row, [("", "fits several workspaces that are there; name the one by its externalId")])
+            return
+        if fitting:
+            await self._bring_up_to_date(tx, row, fitting[0])
         else:
-            errors = [(bad.pointer.strip("/"), bad.detail) for bad in refused.errors]
-            outcome.refused.append(_refused(row, errors or [("", refused.sentence)]))
-        return
-    outcome.created.append({"line": row.line, "id": made.id, "name": made.name})
+            made = await workspaces.create(tx, self._operator, fields=row.fields)
+            self.outcome.created.append(_told(row, made))
+        self._lines |= dict.fromkeys(_marks(row), row.line)
+
+    async def _bring_up_to_date(self, tx: Tx, row: Row, found: Workspace) -> None:
+        if self._manner.keep:
+            self.outcome.unchanged.append(_told(row, found))
+            return
+        after = await workspaces.update(tx, self._operator, found.id, patch=row.fields)
+        old, new = found.profile.as_sent(), after.profile.as_sent()
+        columns = [name for name in new if new[name] != old[name]]
+        if columns:
+            self.outcome.changed.append({**_told(row, after), "columns": columns})
+        else:
+            self.outcome.unchanged.append(_told(row, after))
+
+    def _repeated(self, row: Row) -> str | None:
+        """Whether an earlier line of the table is known by the same: two rows for one workspace contradict."""
+        same = next((mark for mark in _marks(row) if mark in self._lines), None)
+        return None if same is None else f"has the same {same[0]} as line {self._lines[same]}"
+
+    def _refuse(self, row: Row, errors: Sequence[tuple[str, str]]) -> None:
+        told = [{"column": column, "detail": detail} for column, detail in errors]
+        self.outcome.refused.append({"line": row.line, "name": row.name, "errors": told})
 
 
-async def _namesake(tx: Tx, operator: Caller, row: Row) -> str | None:
-    """The workspace that this row made before: without a domain or an own id only the name can tell."""
-    name = row.cells.get("name", "")
-    if not name or row.cells.get("primaryDomain") or row.cells.get("externalId"):
-        return None
-    position = None
-    while True:
-        found = await workspaces.page(
-            tx, operator, Filters(active=True, q=name), Paging(sort="name", limit=100, after=position)
-        )
-        for one in found.items:
-            if one.name == name and one.primary_domain is None:
-                return one.id
-        position = found.next
-        if position is None:
-            return None
+class _Standing:
+    """The workspaces that are there already, by what the rows of a batch know them by."""
+
+    def __init__(self, found: Sequence[Workspace]) -> None:
+        self._by_external_id = {one.external_id: one for one in found if one.external_id}
+        self._by_domain: dict[str, list[Workspace]] = {}
+        self._by_name: dict[str, list[Workspace]] = {}
+        for one in found:
+            if one.is_active and one.primary_domain:
+                self._by_domain.setdefault(one.primary_domain, []).append(one)
+            elif one.is_active:
+                self._by_name.setdefault(one.name, []).append(one)
+
+    def of(self, row: Row) -> Sequence[Workspace]:
+        """Those that this row may mean; more than one is a question."""
+        marks = dict(_marks(row))
+        external_id, domain = marks.get("externalId"), marks.get("primaryDomain")
+        if external_id in self._by_external_id:
+            return [self._by_external_id[external_id]]
+        if domain is not None:
+            there = self._by_domain.get(domain, [])
+            return [one for one in there if external_id is None or one.external_id is None]
+        return self._by_name.get(marks.get("name", ""), [])
 
 
-def _skipped(row: Row, why: str, workspace_id: str | None) -> dict[str, Any]:
-    return {"line": row.line, "name": row.name, "because": why, "workspaceId": workspace_id}
+async def _standing(tx: Tx, operator: Caller, rows: Sequence[Row]) -> _Standing:
+    marks = [mark for row in rows if row.odd is None for mark in _marks(row)]
+    by_sort = {sort: [value for one, value in marks if one == sort] for sort in ("externalId", "primaryDomain", "name")}
+    found = await workspaces.matching(
+        tx,
+        operator,
+        external_ids=by_sort["externalId"],
+        domains=by_sort["primaryDomain"],
+        names=by_sort["name"],
+    )
+    return _Standing(found)
 
 
-def _refused(row: Row, errors: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    told = [{"column": column, "detail": detail} for column, detail in errors]
-    return {"line": row.line, "name": row.name, "errors": told}
+def _marks(row: Row) -> Iterator[Mark]:
+    """By what a row is known; its name only where it has nothing better."""
+    external_id, domain = row.cells.get("externalId"), row.cells.get("primaryDomain")
+    if external_id:
+        yield "externalId", external_id
+    if domain:
+        with suppress(ValueError):  # what is wrong with it is told when the row is checked
+            yield "primaryDomain", workspaces.normalized_domain(domain)
+    if not external_id and not domain and row.cells.get("name"):
+        yield "name", row.cells["name"]
+
+
+def _told(row: Row, workspace: Workspace) -> dict[str, Any]:
+    return {"line": row.line, "id": workspace.id, "name": workspace.name}

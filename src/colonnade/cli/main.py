@@ -1,6 +1,7 @@
 """The words of the command line that concern the installation as a whole; what they do stands in the files beside."""
 
 import asyncio
+import dataclasses
 import os
 import sys
 from importlib.metadata import version as version_of
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from colonnade.cli import agency_words, backing, examining, importing, upping
+from colonnade.cli import agency_words, backing, examining, importing, tables, upping
 from colonnade.cli.console import FAILED, answer_json, err, out
 from colonnade.cli.entering import within_agency
 from colonnade.cli.options import Agency, Data, Json
@@ -154,40 +155,43 @@ def import_workspaces(
     file: Annotated[Path, typer.Argument(help="CSV in UTF-8 with a line of column names.")],
     agency_id: Agency = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Find out what would happen, and keep nothing.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave workspaces that are there as they are.")] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Make a workspace of every row: name, primaryDomain, industry, timezone, tags (parted by ;), externalId, slug.
 
-    Rows that are there already are skipped, bad ones are named with their line, all others are made; so the corrected
-    file can be given again. Exit code 1 when a row was bad.
+    A row is known again by its externalId, else by its domain, else, without either, by its name; what is there gets
+    what the row says, empty cells change nothing. Bad rows are named with their line and all others go in, so the
+    corrected file can be given again. Exit code 3 when a row was bad.
     """
     settings = read_settings(data_dir=data)
-    rows = importing.read_rows(file)
+    rows = tables.read_rows(file)
+    manner = importing.Manner(dry=dry_run, keep=keep)
 
     async def bring_in(database: Database, operator: Caller) -> importing.Outcome:
         with Progress(console=err, transient=True, disable=as_json or not err.is_terminal) as progress:
-            task = progress.add_task("Making workspaces …", total=len(rows))
-            return await importing.import_rows(
-                database, operator, rows, dry=dry_run, done=lambda count: progress.advance(task, count)
-            )
+            task = progress.add_task("Bringing in workspaces …", total=len(rows))
+            bringing = importing.Import(database, operator, manner, lambda count: progress.advance(task, count))
+            return await bringing.all(rows)
 
     outcome = within_agency(settings, agency_id, bring_in)
     if as_json:
-        told = {"created": outcome.created, "skipped": outcome.skipped, "refused": outcome.refused}
-        answer_json({"dryRun": dry_run, **told})
+        answer_json({"dryRun": dry_run, **dataclasses.asdict(outcome)})
     else:
         _tell(outcome, dry=dry_run)
-    raise typer.Exit(FAILED if outcome.refused else 0)
+    raise typer.Exit(importing.SOME_BAD if outcome.refused else 0)
 
 
 def _tell(outcome: importing.Outcome, *, dry: bool) -> None:
-    for one in outcome.skipped:
-        out.print(f"Line {one['line']}: {one['name']} is skipped; {one['because']}.", markup=False)
+    for one in outcome.changed:
+        what = "would change" if dry else "changed"
+        name = tables.shown(one["name"])
+        out.print(f"Line {one['line']}: {name}: {', '.join(one['columns'])} {what}.", markup=False)
     for one in outcome.refused:
         for bad in one["errors"]:
-            where = f"{one['name']}, {bad['column']}" if bad["column"] else str(one["name"])
-            err.print(f"Line {one['line']}: {where}: {bad['detail']}", markup=False)
-    made = "Would make" if dry else "Made"
-    counts = f"{len(outcome.skipped)} are there already, {len(outcome.refused)} are bad"
-    out.print(f"{made} {len(outcome.created)} workspaces; {counts}.")
+            where = ", ".join(word for word in (one["name"], bad["column"]) if word)
+            err.print(f"Line {one['line']}: {where or 'the line'}: {bad['detail']}", markup=False)
+    made, changed = ("Would make", "would change") if dry else ("Made", "changed")
+    counts = f"{len(outcome.unchanged)} are as they were, {len(outcome.refused)} lines are bad"
+    out.print(f"{made} {len(outcome.created)} workspaces and {changed} {len(outcome.changed)}; {counts}.")

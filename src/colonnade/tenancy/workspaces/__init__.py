@@ -4,15 +4,12 @@ from colonnade.tenancy.workspaces.activity import Activity
 from colonnade.tenancy.workspaces.blocks import (
     INTEGRATIONS,
     brand,
-    brand_block,
     effective,
     health_block,
     in_force,
     in_force_for,
     last_active_block,
     no_templates_block,
-    settings_block,
-    sources_block,
 )
 from colonnade.tenancy.workspaces.checks import SHARED
 from colonnade.tenancy.workspaces.choosing import Brief, all_active, known, roll_call
@@ -73,7 +70,6 @@ __all__ = [
     "appoint",
     "archive",
     "brand",
-    "brand_block",
     "colleagues",
     "create",
     "dismiss",
@@ -95,13 +91,12 @@ __all__ = [
     "no_stored_keys",
     "no_templates",
     "no_templates_block",
+    "normalized_domain",
     "nothing_at_work",
     "page",
     "purge",
     "restore",
     "roll_call",
-    "settings_block",
-    "sources_block",
     "transfer",
     "update",
 ]
