@@ -119,9 +119,7 @@ async def test_the_total_is_exact_up_to_a_thousand_and_beyond_for_who_asks(datab
 
 
 BLOCKS: list[Callable[[Tx, list[str]], Awaitable[Any]]] = [
-    workspaces.settings_block,
-    workspaces.sources_block,
-    workspaces.brand_block,
+    workspaces.in_force,
     workspaces.last_active_block,
     workspaces.health_block,
 ]

@@ -41,5 +41,5 @@ async def terms(tx: Tx, workspace_ids: Collection[str] = ()) -> Terms:
     """The terms in force. The transaction's own reach decides which workspaces are told, so ask before widening."""
     agency = await agencies.in_force(tx)
     zone = ZoneInfo(agency.settings.get("timezone", "UTC"))
-    settings = await workspaces.in_force(tx, sorted(workspace_ids)) if workspace_ids else {}
+    settings = await workspaces.in_force(tx, sorted(workspace_ids), agency=agency) if workspace_ids else {}
     return Terms(zone, {name: Source(found.values["creditPool"]) for name, found in settings.items()})

@@ -8,6 +8,7 @@ from colonnade.ground.core.instants import format_optional
 from colonnade.ground.core.refusals import NotFound
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import agencies
+from colonnade.tenancy.agencies import Agency
 from colonnade.tenancy.workspaces import settings as rules
 from colonnade.tenancy.workspaces import store
 from colonnade.tenancy.workspaces.model import EffectiveSettings, Workspace
@@ -26,14 +27,16 @@ async def effective(tx: Tx, caller: Caller, ids: Sequence[str]) -> dict[str, Eff
     return await in_force(tx, ids)
 
 
-async def in_force(tx: Tx, ids: Sequence[str]) -> dict[str, EffectiveSettings]:
-    """The same for rules of the house that follow the settings; asks for no scope."""
-    return await in_force_for(tx, await store.find_many(tx, ids))
+async def in_force(tx: Tx, ids: Sequence[str], *, agency: Agency | None = None) -> dict[str, EffectiveSettings]:
+    """The same for rules of the house that follow the settings; asks for no scope, nor for an agency that is known."""
+    return await in_force_for(tx, await store.find_many(tx, ids), agency=agency)
 
 
-async def in_force_for(tx: Tx, known: Sequence[Workspace]) -> dict[str, EffectiveSettings]:
+async def in_force_for(
+    tx: Tx, known: Sequence[Workspace], *, agency: Agency | None = None
+) -> dict[str, EffectiveSettings]:
     """The same for workspaces that have been read already."""
-    agency = await agencies.in_force(tx)
+    agency = agency or await agencies.in_force(tx)
     return {workspace.id: rules.effective(agency.settings, workspace.settings) for workspace in known}
 
 
@@ -43,21 +46,6 @@ async def brand(tx: Tx, workspace_id: str) -> Mapping[str, Any]:
     if workspace is None:
         raise NotFound("workspace")
     return workspace.brand
-
-
-async def settings_block(tx: Tx, ids: Sequence[str]) -> dict[str, Any]:
-    """Include `settings`: effective values."""
-    return {identity: found.values for identity, found in (await in_force(tx, ids)).items()}
-
-
-async def sources_block(tx: Tx, ids: Sequence[str]) -> dict[str, Any]:
-    """Include `settingSources`: for each path where its value comes from, and whether it is locked."""
-    return {identity: found.sources for identity, found in (await in_force(tx, ids)).items()}
-
-
-async def brand_block(tx: Tx, ids: Sequence[str]) -> dict[str, Any]:
-    """Include `brand`."""
-    return {workspace.id: workspace.brand for workspace in await store.find_many(tx, ids)}
 
 
 async def last_active_block(tx: Tx, ids: Sequence[str]) -> dict[str, str | None]:

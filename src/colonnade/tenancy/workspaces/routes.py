@@ -13,7 +13,7 @@ from colonnade.ground.core.refusals import BadField, NotFound
 from colonnade.ground.db.database import Tx
 from colonnade.ground.web import Call, PageOf, Place, Who, access, call_of, entity_tag, json_answer, router, to_json
 from colonnade.tenancy import workspaces
-from colonnade.tenancy.workspaces.model import Adopt, AtWork, Paging, StoredKeys, Workspace
+from colonnade.tenancy.workspaces.model import Adopt, AtWork, EffectiveSettings, Paging, StoredKeys, Workspace
 from colonnade.tenancy.workspaces.reader import WorkspaceReader, WorkspaceView
 from colonnade.tenancy.workspaces.shapes import (
     ChangeWorkspace,
@@ -45,13 +45,16 @@ AT_WORK: Final = "runs_at_work"
 """The name under which the application's state may hold what knows the runs that are at work."""
 
 OWN: Final[Mapping[str, Block]] = {
-    "settings": workspaces.settings_block,
-    "settingSources": workspaces.sources_block,
-    "brand": workspaces.brand_block,
     "lastActiveAt": workspaces.last_active_block,
     "health": workspaces.health_block,
     "templatesApplied": workspaces.no_templates_block,
 }
+_INHERITING: Final[Mapping[str, Callable[[EffectiveSettings], Any]]] = {
+    "settings": lambda in_force: in_force.values,
+    "settingSources": lambda in_force: in_force.sources,
+}
+"""The blocks that a workspace's own row and the agency's tell together."""
+
 _ALWAYS: Final = ("settings", "brand", "lastActiveAt", "templatesApplied")
 """What a single workspace is always shown with."""
 
@@ -90,7 +93,7 @@ def _at_work(call: Call) -> AtWork:
 def _wanted(call: Call, include: str | None) -> list[str]:
     if not include:
         return []
-    known = _catalogue(call)
+    known = [*_INHERITING, "brand", *_catalogue(call)]
     names = [name.strip() for name in include.split(",") if name.strip()]
     for name in names:
         if name not in known:
@@ -101,13 +104,20 @@ def _wanted(call: Call, include: str | None) -> list[str]:
 
 
 async def _shown(call: Call, tx: Tx, items: Sequence[Workspace], names: Sequence[str]) -> list[WorkspaceShown]:
-    ids = [workspace.id for workspace in items]
-    catalogue = _catalogue(call)
-    found = {name: await catalogue[name](tx, ids) for name in names} if ids else {}
+    found = await _blocks(call, tx, items, names) if items else {}
     return [
         WorkspaceShown.of(workspace, {name: block.get(workspace.id) for name, block in found.items()})
         for workspace in items
     ]
+
+
+async def _blocks(call: Call, tx: Tx, items: Sequence[Workspace], names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Each block for all of these workspaces; what their rows tell already is not asked for again."""
+    catalogue, ids = _catalogue(call), [workspace.id for workspace in items]
+    in_force = await workspaces.in_force_for(tx, items) if _INHERITING.keys() & set(names) else {}
+    found: dict[str, Mapping[str, Any]] = {"brand": {workspace.id: workspace.brand for workspace in items}}
+    found |= {name: {one: tell(told) for one, told in in_force.items()} for name, tell in _INHERITING.items()}
+    return {name: found[name] if name in found else await catalogue[name](tx, ids) for name in names}
 
 
 async def _one(call: Call, tx: Tx, workspace: Workspace, names: Sequence[str] = ()) -> WorkspaceShown:
