@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from colonnade.ground.web import Who
 from tests.house.operations import Described, described, document
 
 CHECKED_IN = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -39,7 +40,10 @@ def test_an_operation_says_what_it_does_and_who_may_call_it(operation: Described
     assert operation.document["summary"]
     assert operation.document["tags"]
     assert operation.document["x-colonnade-access"]
-    assert operation.document["security"] == [{"bearer": []}, {"xAuth": []}]
+    ways = [set(way) for way in operation.document["security"]]
+    session = {"session", "csrf"} if operation.is_write else {"session"}
+    by_key = [] if operation.access.who is Who.MEMBER else [{"bearer"}, {"xAuth"}]
+    assert ways == ([] if operation.access.who is Who.ANYONE else [*by_key, session])
 
 
 @_each()

@@ -23,7 +23,7 @@ LATER_SCOPES: Final = {
     *("credits:cap", "usage:write", "workspaces:purge"),
 }
 LATER_PREFIXES: Final = {
-    *("alert", "areq", "cap", "client", "file", "form", "kw", "page", "rfn", "sched", "sess", "skill"),
+    *("alert", "areq", "cap", "client", "file", "form", "kw", "page", "rfn", "sched", "skill"),
     *("stmt", "tmpl", "whk"),
 }
 LATER_REASONS: Final = {"credits.cap_exceeded"}

@@ -12,6 +12,9 @@ __all__ = ["tables"]
 GLOBAL: Final = {
     "door": "resolves a credential before anybody's scope is known",
     "person": "a person may belong to several agencies; only listed functions reach it",
+    "person_secret": "what a person proves themselves with; only listed functions reach it",
+    "recovery_code": "the same",
+    "password_reset": "the same",
     "rate_window": "counts addresses as well as keys, before a scope is known",
     "worker_heartbeat": "tells of processes, not of tenants",
     "migration": "tells what was applied to this database",
@@ -40,6 +43,7 @@ NO_TENANT_IN_REFERENCE: Final = {
     ("agency", "agency"): "a test twin names its live agency",
     ("member", "person"): "people are global",
     ("former_member", "person"): "people are global",
+    ("session", "person"): "people are global",
 }
 
 APPEND_ONLY: Final = {
@@ -68,6 +72,7 @@ APP_MAY_DELETE: Final = {
     "idempotency": "an answer that is stored anew",
     "member": "who leaves the agency",
     "provider_key": "an own key that is taken away; it must be gone for good",
+    "session": "who signs out",
     "workspace_gram": "the terms by which a workspace is found, kept by its own trigger",
     "workspace_member": "an assignment that is taken away",
 }

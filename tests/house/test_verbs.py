@@ -13,6 +13,7 @@ SLICES: Final = (
     "tenancy/audit",
     "tenancy/keys",
     "tenancy/people",
+    "tenancy/sessions",
     "tenancy/workspaces",
     "credits",
     "integrations",
@@ -27,6 +28,15 @@ ASKS_NOTHING: Final = {
     "tenancy/audit.record": "the caller's own verb has asked",
     "tenancy/people.leave": "everybody may leave, but for the last owner",
     "tenancy/keys.own": "a key may always ask about itself",
+    **dict.fromkeys(
+        (
+            *("tenancy/sessions.start", "tenancy/sessions.own", "tenancy/sessions.page", "tenancy/sessions.end"),
+            *("tenancy/sessions.end_others", "tenancy/sessions.rename", "tenancy/sessions.change_password"),
+            *("tenancy/sessions.begin_totp", "tenancy/sessions.confirm_totp", "tenancy/sessions.remove_totp"),
+            "tenancy/sessions.renew_recovery_codes",
+        ),
+        "about nobody but the member who calls",
+    ),
     "runs/approvals.raise_": "a step of a run, which asked when it began",
     "runs/approvals.expire": "the house's own, when nobody decided in time",
     "runs/approvals.cancel_pending": "part of the end of a run",

@@ -119,11 +119,10 @@ def _refuse_cross_site(request: Request) -> None:
 
 
 def _require_kind(declared: Access, caller: Caller) -> None:
-    if declared.who is Who.MEMBER:
-        if caller.kind is not CallerKind.MEMBER:
-            raise Refused("keys.wrong_kind", "This is about the person who is signed in; a key is no person.")
-        return
-    if caller.two_factor == "required":
+    if declared.who is Who.MEMBER and caller.kind is not CallerKind.MEMBER:
+        raise Refused("keys.wrong_kind", "This is for people who are signed in; a key is no person.")
+    about_oneself = declared.who is Who.MEMBER and declared.scope is None
+    if caller.two_factor == "required" and not about_oneself:
         raise Refused(
             "auth.two_factor_required",
             "The agency asks everybody for a second factor: set one up with POST /v1/me/totp first.",

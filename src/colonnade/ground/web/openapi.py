@@ -9,13 +9,14 @@ from starlette.routing import BaseRoute
 
 from colonnade.ground.core.reasons import REASONS
 from colonnade.ground.core.refusals import Kind
-from colonnade.ground.web.access import CONTENT, Access, Place, Who, access_of
+from colonnade.ground.web.access import CONTENT, CSRF_HEADER, Access, Place, Who, access_of
 from colonnade.ground.web.applications import summary_of
 from colonnade.ground.web.operations import Operation
 from colonnade.ground.web.problems import MEDIA_TYPE, STATUS, ErrorShape, ErrorShapes, shape_at
 from colonnade.ground.web.shapes import Shown
 from colonnade.ground.web.uploads import upload_of
 
+_COOKIE: Final = "What POST /v1/auth/login sets; under https its name is `__Host-colonnade`."
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -51,6 +52,8 @@ def make_document(
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer KEY`"},
         "xAuth": {"type": "apiKey", "in": "header", "name": "X-Auth", "description": "The same key in another header."},
+        "session": {"type": "apiKey", "in": "cookie", "name": "colonnade_session", "description": _COOKIE},
+        "csrf": {"type": "apiKey", "in": "header", "name": CSRF_HEADER, "description": "The session's own token."},
     }
     schemas = components.setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
@@ -89,10 +92,9 @@ def _complete(operation: dict[str, Any], route: Operation, method: str, errors: 
     declared = access_of(route.endpoint)
     operation["summary"], operation["description"] = summary_of(route.endpoint)
     operation["operationId"] = _operation_id(route)
-    if declared.who is not Who.ANYONE:
-        operation["security"] = [{"bearer": []}, {"xAuth": []}]
+    operation["security"] = _security(declared.who, method)
     operation["x-colonnade-access"] = _access(declared)
-    _add_parameters(operation, declared.place, method)
+    _add_parameters(operation, declared, method)
     upload = upload_of(route.endpoint)
     if upload is not None:
         operation["requestBody"] = upload.described()
@@ -100,6 +102,14 @@ def _complete(operation: dict[str, Any], route: Operation, method: str, errors: 
     responses.pop("422", None)
     for status in sorted(_statuses(route, method)):
         responses.setdefault(str(status), _problem(status, errors))
+
+
+def _security(who: Who, method: str) -> list[dict[str, list[str]]]:
+    """The ways to say who calls, any one of which is enough; a write with a session brings its token along."""
+    if who is Who.ANYONE:
+        return []
+    keys: list[dict[str, list[str]]] = [] if who is Who.MEMBER else [{"bearer": []}, {"xAuth": []}]
+    return [*keys, {"session": [], "csrf": []} if method in _WRITES else {"session": []}]
 
 
 def _access(declared: Access) -> dict[str, str | None]:
@@ -112,12 +122,13 @@ def _operation_id(route: Operation) -> str:
     return f"{route.endpoint.__module__.split('.')[-2]}.{route.endpoint.__name__}"
 
 
-def _add_parameters(operation: dict[str, Any], place: Place, method: str) -> None:
+def _add_parameters(operation: dict[str, Any], declared: Access, method: str) -> None:
     parameters = operation.setdefault("parameters", [])
+    place = declared.place
     if place in CONTENT or place is Place.WORKSPACES:
         text = "The workspace that an agency key acts in: its id, or `ext:` and your own id for it."
         parameters.append(_header("X-Workspace-Id", text))
-    if method in _WRITES:
+    if method in _WRITES and declared.who is not Who.ANYONE:
         text = "Repeating the request with the same key repeats its answer."
         parameters.append(_header("Idempotency-Key", text, minLength=1, maxLength=255, pattern="^[!-~]+$"))
     if method in {"PATCH", "DELETE"}:
@@ -134,7 +145,7 @@ def _header(name: str, description: str, **limits: int | str) -> dict[str, Any]:
 def _statuses(route: Operation, method: str) -> set[int]:
     declared = access_of(route.endpoint)
     statuses = {400, 429, 500, 503}
-    if declared.who is not Who.ANYONE:
+    if declared.who is not Who.ANYONE or method in _WRITES:
         statuses |= {401, 403}
     if "{" in route.path or declared.place is not Place.AGENCY:
         statuses.add(404)
