@@ -24,8 +24,8 @@ OF_THE_HOUSE: Final = {
 
 WIDENED: Final = {
     "tenancy/audit/verifying.py": "a log's chain is the agency's; of what lies elsewhere nothing but its place is told",
+    "tenancy/keys/care.py": "members and keys of the agency make keys of its workspaces",
     "tenancy/keys/makers.py": "what somebody made may lie in any workspace",
-    "tenancy/keys/service.py": "a key of some workspaces is one of the agency's, and may see itself",
     "tenancy/workspaces/ownership.py": "members are the agency's, also those who work in one workspace alone",
     "integrations/service.py": "the agency's own keys hold in every workspace",
     "credits/funding.py": "pools are the agency's",

@@ -27,7 +27,6 @@ SLICES: Final = (
 ASKS_NOTHING: Final = {
     "tenancy/audit.record": "the caller's own verb has asked",
     "tenancy/people.leave": "everybody may leave, but for the last owner",
-    "tenancy/keys.own": "a key may always ask about itself",
     **dict.fromkeys(
         (
             *("tenancy/sessions.start", "tenancy/sessions.own", "tenancy/sessions.page", "tenancy/sessions.end"),

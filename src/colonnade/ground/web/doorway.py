@@ -33,6 +33,7 @@ class Admission:
     caller: Caller
     rate: Rate | None
     csrf_token: str | None = None
+    credential: object = None
 
 
 class TurnedAway(Refused):
@@ -120,6 +121,7 @@ class Doorway:
             _pass(visit, await self._keeper.count_anonymous(visit.address))
             return
         visit.caller, visit.csrf_token = admission.caller, admission.csrf_token
+        visit.credential = admission.credential
         if admission.rate is not None:
             _pass(visit, admission.rate)
 

@@ -44,6 +44,8 @@ class Visit:
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started: float = field(default_factory=time.perf_counter)
     caller: Caller | None = None
+    credential: object = None
+    """What the doorkeeper has read of the credential just now, for the slice that keeps its kind."""
     csrf_token: str | None = None
     """What a write with this session has to bring along."""
     unknown: Refused | None = None

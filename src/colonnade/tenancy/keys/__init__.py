@@ -10,7 +10,7 @@ from colonnade.tenancy.keys.makers import narrow_made_by, revoke_made_by, standi
 from colonnade.tenancy.keys.model import USUAL_RATE, Changes, Draft, Key, Minted, RateLimit, RatePatch
 from colonnade.tenancy.keys.partner import PartnerKeys
 from colonnade.tenancy.keys.ring import KeyRing, Verified
-from colonnade.tenancy.keys.service import count, for_installation, get, mint, own, page, revoke, roll, update
+from colonnade.tenancy.keys.service import count, for_installation, get, mint, page, revoke, roll, update
 
 __all__ = [
     "USUAL_RATE",
@@ -33,7 +33,6 @@ __all__ = [
     "get",
     "mint",
     "narrow_made_by",
-    "own",
     "page",
     "rate_of",
     "revoke",

@@ -168,14 +168,14 @@ class KeyKeeper:
         limit = verified.rate_limit
         if limit is None:
             self.uses.add(verified.key.id, address)
-            return Admission(verified.caller(request_id, address), None)
+            return Admission(verified.caller(request_id, address), None, credential=verified.key)
         taken = await self._take(verified, limit)
         if taken.key_version != verified.key.version:
             # The key has changed since this process read it, and the news of it is still under way.
             self.ring.forget(verified.key.id)
             verified = await self.ring.verify(credential, address)
         self.uses.add(verified.key.id, address)
-        return Admission(verified.caller(request_id, address), rate_of(taken, limit))
+        return Admission(verified.caller(request_id, address), rate_of(taken, limit), credential=verified.key)
 
     async def count_anonymous(self, address: str | None) -> Rate:
         """Count a call without a valid key against its address."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from colonnade.ground.core.callers import Caller, CallerKind
+from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.ids import is_id, new_id
 from colonnade.ground.core.instants import format_instant, format_optional
 from colonnade.ground.core.merging import changes as differences
@@ -83,16 +83,6 @@ async def get(tx: Tx, caller: Caller, key_id: str, *, workspace_id: str | None =
     if key is None:
         raise NotFound("API key")
     return key
-
-
-async def own(tx: Tx, caller: Caller) -> Key | None:
-    """The key behind this very call, which may ask about itself without any scope; none where no key calls."""
-    if caller.kind not in {CallerKind.AGENCY_KEY, CallerKind.WORKSPACE_KEY}:
-        return None
-    within = caller.reach.workspace_ids if caller.kind is CallerKind.WORKSPACE_KEY else None
-    # A key of some workspaces does not see the agency's keys, and yet is one of them.
-    async with tx.widened() as whole:
-        return await store.find(whole, caller.actor_id, within[0] if within else None)
 
 
 async def page(
