@@ -64,8 +64,8 @@ class SessionDoorkeeper(Protocol):
         """The cookie that holds a session."""
         ...
 
-    async def admit(self, cookie: str, request_id: str, address: str | None) -> Admission | None:
-        """The member behind the cookie of a session; none when the session is over."""
+    async def admit(self, cookie: str, request_id: str, address: str | None) -> Admission | Refused:
+        """The member behind the cookie of a session, or why there is none."""
         ...
 
 
@@ -132,12 +132,12 @@ class Doorway:
         if not sent:
             return None
         # Two cookies of one name: somebody else has put one there, and nothing tells which.
-        admission = None
-        if len(sent) == 1:
-            admission = await self._sessions.admit(sent.pop(), visit.request_id, visit.address)
-        if admission is None:
-            visit.unknown = Refused("auth.session_ended", "This session is over; sign in again.")
-        return admission
+        cookie = sent.pop() if len(sent) == 1 else ""
+        session = await self._sessions.admit(cookie, visit.request_id, visit.address)
+        if isinstance(session, Refused):
+            visit.unknown = session
+            return None
+        return session
 
 
 def _refuse_two(by_key: Admission | None, by_session: Admission | None) -> None:

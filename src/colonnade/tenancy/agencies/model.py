@@ -23,6 +23,21 @@ APPROVAL_DEFAULTS: Final[Mapping[str, str]] = {
 }
 """What holds where neither workspace nor agency say anything: what the world sees waits for a person."""
 
+SETTING_DEFAULTS: Final[Mapping[str, Any]] = {
+    "defaultApprovalPolicy": APPROVAL_DEFAULTS,
+    "lockedSettings": [],
+    "approvalRules": {},
+    "defaultModel": None,
+    "creditPool": "agency",
+    "creditCycle": {"kind": "month", "anchor": 1},
+    "timezone": "UTC",
+    "ipAllowlist": [],
+    "requireTwoFactor": False,
+    "linkLimit": None,
+    "rotateAfterDays": None,
+}
+"""What holds where the agency has set nothing; null: there is no such rule, or the installation's own holds."""
+
 LOCKABLE: Final = (
     "approvalPolicy",
     *(f"approvalPolicy.{gate}" for gate in GATES),
@@ -72,6 +87,16 @@ def approval_default(settings: Mapping[str, Any], gate: str) -> tuple[str, str]:
     """What the agency's settings say of a gate, and whether that is its own word or the installation's default."""
     own = settings.get("defaultApprovalPolicy", {}).get(gate)
     return (own, "agency") if own else (APPROVAL_DEFAULTS[gate], "default")
+
+
+def settings_in_force(own: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Every setting of an agency that has set these, and for each path whether it is the agency's or the default."""
+    values = {name: own.get(name, default) for name, default in SETTING_DEFAULTS.items()}
+    sources = {name: "agency" if name in own else "default" for name in SETTING_DEFAULTS}
+    del sources["defaultApprovalPolicy"]
+    gates = {gate: approval_default(own, gate) for gate in GATES}
+    values["defaultApprovalPolicy"] = {gate: word for gate, (word, _) in gates.items()}
+    return values, {**{f"defaultApprovalPolicy.{gate}": source for gate, (_, source) in gates.items()}, **sources}
 
 
 def admits(networks: Sequence[str], address: str | None) -> bool:
@@ -204,4 +229,13 @@ def refuse_lock_out(settings: Mapping[str, Any], caller: Caller) -> None:
             "settings.locks_out",
             f"Your own address {shown} is not on this allowlist; you would lock yourself out. Add it to the list.",
             details={"address": caller.address},
+        )
+
+
+def refuse_without_factor(caller: Caller) -> None:
+    """Nobody may ask everybody for a second factor who has none themselves."""
+    if caller.two_factor == "off":
+        raise Refused(
+            "settings.locks_out",
+            "You have no second factor yourself and would lock yourself out; set one up first: POST /v1/me/totp.",
         )

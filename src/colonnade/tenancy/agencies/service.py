@@ -14,7 +14,15 @@ from colonnade.ground.core.scopes import AGENCY_SCOPES
 from colonnade.ground.db.database import Database, Tx
 from colonnade.tenancy import audit
 from colonnade.tenancy.agencies import logo_store, store
-from colonnade.tenancy.agencies.model import GOVERNED, PROFILE, SETTINGS, Agency, checked, refuse_lock_out
+from colonnade.tenancy.agencies.model import (
+    GOVERNED,
+    PROFILE,
+    SETTINGS,
+    Agency,
+    checked,
+    refuse_lock_out,
+    refuse_without_factor,
+)
 from colonnade.tenancy.agencies.pictures import Picture
 
 Fill = Callable[[Tx, Caller], Awaitable[None]]
@@ -116,6 +124,8 @@ async def update_settings(
         caller.require("workspaces:govern")
     if "ipAllowlist" in changed:
         refuse_lock_out(after, caller)
+    if after.get("requireTwoFactor"):
+        refuse_without_factor(caller)
     return await _changed(tx, caller, agency, profile=_profile(agency), settings=after)
 
 

@@ -7,9 +7,19 @@ keeper that the HTTP door asks. A key's text is shown once and stored nowhere.
 from colonnade.ground.db.rings import RingOptions
 from colonnade.tenancy.keys.keeper import KeyKeeper, Limiter, Taken, Uses, rate_of, subject_of
 from colonnade.tenancy.keys.makers import narrow_made_by, revoke_made_by, standing_made_by
-from colonnade.tenancy.keys.model import USUAL_RATE, Changes, Draft, Key, Minted, RateLimit, RatePatch
+from colonnade.tenancy.keys.model import (
+    USUAL_RATE,
+    Changes,
+    Draft,
+    Key,
+    Minted,
+    RateLimit,
+    RatePatch,
+    address_refused,
+    is_on,
+)
 from colonnade.tenancy.keys.partner import PartnerKeys
-from colonnade.tenancy.keys.ring import KeyRing, Verified
+from colonnade.tenancy.keys.ring import KeyRing, Verified, agency_networks
 from colonnade.tenancy.keys.service import count, for_installation, get, mint, page, revoke, roll, update
 
 __all__ = [
@@ -28,9 +38,12 @@ __all__ = [
     "Taken",
     "Uses",
     "Verified",
+    "address_refused",
+    "agency_networks",
     "count",
     "for_installation",
     "get",
+    "is_on",
     "mint",
     "narrow_made_by",
     "page",

@@ -129,7 +129,7 @@ def _entry_of(row: Record, asked: float) -> _Entry:
     found = store.found_of(row)
     lists = [found.key.ip_allowlist] if found.key.ip_allowlist else []
     if found.agency_allowlist:
-        lists.append(_agency_networks(found.agency_allowlist))
+        lists.append(agency_networks(found.agency_allowlist))
     return _Entry(
         verified=Verified(found.key, found.key.held),
         allowlists=tuple(lists),
@@ -139,7 +139,8 @@ def _entry_of(row: Record, asked: float) -> _Entry:
     )
 
 
-def _agency_networks(texts: Sequence[str]) -> tuple[Network, ...]:
+def agency_networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    """The allowlist of an agency's settings, as it is checked."""
     try:
         return networks(texts)
     except BadFields:  # a list that cannot be read lets nobody in

@@ -7,16 +7,18 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from colonnade.ground.core.addresses import Network
 from colonnade.ground.core.callers import Caller, CallerKind, Reach, TwoFactor
+from colonnade.ground.core.refusals import Refused
 from colonnade.ground.core.scopes import ROLES
 from colonnade.ground.core.secrets import Pepper, is_token
 from colonnade.ground.db.database import Database, Record
 from colonnade.ground.db.rings import Ring, RingOptions, Source
 from colonnade.ground.web.doorway import Admission
-from colonnade.tenancy.keys import Limiter, RateLimit, Uses, rate_of
+from colonnade.tenancy.keys import Limiter, RateLimit, Uses, address_refused, agency_networks, is_on, rate_of
 from colonnade.tenancy.people import EVERYWHERE
 from colonnade.tenancy.sessions import store
-from colonnade.tenancy.sessions.model import IDLE, Started, two_factor
+from colonnade.tenancy.sessions.model import IDLE, Started, session_ended, two_factor
 from colonnade.tenancy.sessions.service import KIND
 
 SESSION_RATE: Final = RateLimit(300, 60)
@@ -62,6 +64,7 @@ class _Entry:
     session_id: str
     identities: tuple[str, ...]
     caller: dict[str, Any]
+    allowlist: tuple[Network, ...]
     ends_at: datetime
     loaded_at: datetime
     asked: float
@@ -105,14 +108,16 @@ class SessionKeeper:
         await self.ring.close()
         await self.uses.close()
 
-    async def admit(self, cookie: str, request_id: str, address: str | None) -> Admission | None:
-        """The member behind the cookie of a session; none when the session is over, or there never was one."""
+    async def admit(self, cookie: str, request_id: str, address: str | None) -> Admission | Refused:
+        """The member behind the cookie of a session, or why there is none."""
         if not is_token(KIND, cookie):
-            return None
+            return session_ended()
         digests = self._pepper.digests(cookie)
         entry = self.ring.warm(digests[0]) or await self.ring.load(digests)
         if entry is None or entry.is_over:
-            return None
+            return session_ended()
+        if entry.allowlist and not is_on(entry.allowlist, address):
+            return address_refused()
         taken = await self._limiter.take(entry.session_id, SESSION_RATE.requests, SESSION_RATE.window_seconds)
         self.uses.add(entry.session_id, address)
         caller = Caller(request_id=request_id, address=address, **entry.caller)
@@ -132,6 +137,7 @@ def _entry_of(row: Record, asked: float) -> _Entry:
             "session_id": row["id"],
             "two_factor": shown,
         },
+        allowlist=agency_networks(row["agency_allowlist"] or ()),
         ends_at=min(row["expires_at"], row["last_seen_at"] + IDLE),
         loaded_at=row["loaded_at"],
         asked=asked,

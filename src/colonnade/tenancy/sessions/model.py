@@ -205,6 +205,11 @@ def wrong_credentials() -> Refused:
     return Refused("auth.wrong_credentials", "The e-mail address and the password do not fit together.")
 
 
+def session_ended() -> Refused:
+    """The refusal of a cookie behind which there is no session."""
+    return Refused("auth.session_ended", "This session is over; sign in again.")
+
+
 def code_refused() -> Refused:
     """The refusal of a code that is wrong or used."""
     return Refused("auth.code_refused", "This code is wrong, too old, or was used before.")

@@ -25,6 +25,7 @@ from colonnade.tenancy.sessions.model import (
     Started,
     code_refused,
     cut,
+    session_ended,
     two_factor,
 )
 
@@ -52,7 +53,7 @@ async def own(tx: Tx, caller: Caller) -> Session:
     """The session behind this very call."""
     session = await store.find(tx, caller.actor_id, caller.session_id or "")
     if session is None:  # it was ended while the call was under way
-        raise Refused("auth.session_ended", "This session is over; sign in again.")
+        raise session_ended()
     return session
 
 

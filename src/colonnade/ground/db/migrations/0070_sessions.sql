@@ -57,16 +57,17 @@ grant select, insert, delete on recovery_code to colonnade_lookup;
 grant select, insert, update, delete on password_reset to colonnade_lookup;
 grant update (name, updated_at) on person to colonnade_lookup;
 
--- Whoever keeps sessions in mind hears when the agency asks for a second factor, and when a person has another name.
-create function agency_two_factor_heard() returns trigger
+-- Whoever keeps sessions in mind hears when the agency asks more of them, and when a person has another name.
+create function agency_sessions_heard() returns trigger
 language plpgsql set search_path = pg_catalog, public, pg_temp as $$
 begin
     perform pg_notify('colonnade_sessions', new.agency_id);
     return null;
 end $$;
-create trigger agency_two_factor_heard after update of settings on agency for each row
-    when (old.settings -> 'requireTwoFactor' is distinct from new.settings -> 'requireTwoFactor')
-    execute function agency_two_factor_heard();
+create trigger agency_sessions_heard after update of settings on agency for each row
+    when ((old.settings -> 'requireTwoFactor', old.settings -> 'ipAllowlist')
+          is distinct from (new.settings -> 'requireTwoFactor', new.settings -> 'ipAllowlist'))
+    execute function agency_sessions_heard();
 
 create function person_heard() returns trigger
 language plpgsql set search_path = pg_catalog, public, pg_temp as $$
@@ -105,7 +106,7 @@ create trigger session_door after insert or delete on session for each row execu
 create function door_session(digests bytea[])
 returns table (digest bytea, loaded_at timestamptz, agency_id text, id text, member_id text, person_id text, email text,
                name text, role text, workspaces text, in_workspaces jsonb, second_factor boolean,
-               requires_two_factor boolean, last_seen_at timestamptz, expires_at timestamptz)
+               requires_two_factor boolean, agency_allowlist jsonb, last_seen_at timestamptz, expires_at timestamptz)
 language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp as $$
 #variable_conflict use_column
 begin
@@ -113,7 +114,8 @@ begin
     select d.digest, clock_timestamp(), s.agency_id, s.id, s.member_id, s.person_id, p.email, p.name, m.role, m.workspaces,
            (select coalesce(jsonb_object_agg(w.workspace_id, w.role), '{}') from workspace_member w
             where w.agency_id = s.agency_id and w.member_id = s.member_id),
-           s.second_factor, coalesce(a.settings -> 'requireTwoFactor' = 'true', false), s.last_seen_at, s.expires_at
+           s.second_factor, coalesce(a.settings -> 'requireTwoFactor' = 'true', false), a.settings -> 'ipAllowlist',
+           s.last_seen_at, s.expires_at
     from door d
     join session s on s.agency_id = d.agency_id and s.id = d.id and s.digest = d.digest
     join member m on m.agency_id = s.agency_id and m.id = s.member_id
