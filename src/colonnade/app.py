@@ -30,11 +30,13 @@ from colonnade.ground.web.problems import ErrorShapes
 from colonnade.ground.web.visits import Visit
 from colonnade.installation import APP, direct_address_of
 from colonnade.integrations import routes as integrations_routes
+from colonnade.outbound import mail, templates
+from colonnade.outbound.templates import routes as templates_routes
 from colonnade.runs import bulk, invocations
 from colonnade.runs.approvals import routes as approvals_routes
 from colonnade.runs.bulk import routes as bulk_routes
 from colonnade.runs.invocations import routes as invocations_routes
-from colonnade.settings import Settings, master_key_of, pepper_of
+from colonnade.settings import Settings, masters_of, pepper_of
 from colonnade.tenancy import agencies, keys, sessions, workspaces
 from colonnade.tenancy.agencies import routes as agencies_routes
 from colonnade.tenancy.audit import routes as audit_routes
@@ -77,8 +79,7 @@ class Server:
         cookie = sessions.Cookie.of(settings.public_url)
         limiter = self.keeper.limiter
         self.sessions = sessions.SessionKeeper(self.database, limiter, cookie, direct=self._direct())
-        masters = integrations.MasterKeys.single(master_key_of(settings))
-        self.desk = sessions.Desk(sessions.Entrance(self.database, limiter, masters), cookie)
+        self.desk = sessions.Desk(sessions.Entrance(self.database, limiter, masters_of(settings)), cookie)
         self.outgoing = OutgoingClient(AllowList.parse(settings.outbound_allow))
         self.activity = workspaces.Activity(self.database)
         self.house = House(self.database, workspaces.WorkspaceFinder(self.database).find)
@@ -168,6 +169,7 @@ def routers() -> list[APIRouter]:
         content_routes.routes,
         approvals_routes.routes,
         invocations_routes.routes,
+        templates_routes.routes,
         company_routes.routes,
     ]
 
@@ -176,6 +178,7 @@ def create(settings: Settings, address: Address) -> ASGIApp:
     """The whole HTTP application of one process; it connects when its lifespan begins."""
     server = Server(settings, address)
     invocations.on_state_change(bulk.follow)
+    bulk.offer(templates.NAME, templates.ACTION)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -204,13 +207,19 @@ def create(settings: Settings, address: Address) -> ASGIApp:
 
 def _tell_slices(app: FastAPI, settings: Settings) -> None:
     """What routes of one slice need of another, or of the settings: the catalogue of includes above all."""
-    includes = {"usage": credits.usage_block, "integrations": integrations.integrations_block}
+    includes = {
+        "usage": credits.usage_block,
+        "integrations": integrations.integrations_block,
+        "templatesApplied": templates.applied_block,
+    }
     setattr(app.state, workspaces_routes.INCLUDES, includes)
     setattr(app.state, agencies_routes.PUBLIC_URL, settings.public_url)
     setattr(app.state, workspaces_routes.STORED_KEYS, integrations.stored_keys)
     setattr(app.state, people_routes.ESTATE, ESTATE)
+    setattr(app.state, people_routes.MAIL_STATES, mail.states)
     setattr(app.state, workspaces_routes.AT_WORK, invocations.at_work)
-    setattr(app.state, integrations_routes.STATE, integrations.MasterKeys.single(master_key_of(settings)))
+    setattr(app.state, workspaces_routes.ADOPT, templates.adopt)
+    setattr(app.state, integrations_routes.STATE, masters_of(settings))
     setattr(app.state, keys_routes.FILL_TWIN, credits.fill_twin)
     setattr(app.state, approvals_routes.ENSURE_RUN, invocations.ensure_in_reach)
     setattr(app.state, credits_routes.GRANTS_BY_OPERATOR, settings.grants == "operator")

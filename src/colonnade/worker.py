@@ -1,9 +1,10 @@
 """Wires the background process: the plain catalogue of what it does, and how it begins and leaves."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,13 @@ from colonnade.ground.db.database import UNREACHABLE, Database
 from colonnade.ground.db.tasks import end_all
 from colonnade.ground.outgoing import AllowList, OutgoingClient
 from colonnade.integrations import MasterKeys
+from colonnade.outbound.mail import MailOptions, SmtpServer
+from colonnade.outbound.mail.jobs import KINDS as MAILED
+from colonnade.outbound.mail.jobs import forget as forget_mail
+from colonnade.outbound.mail.jobs import queue as queue_mail
+from colonnade.outbound.mail.jobs import send_due
+from colonnade.outbound.templates.jobs import deploy_due
+from colonnade.outbound.templates.jobs import follow as follow_template
 from colonnade.runs import bulk, invocations
 from colonnade.runs.engine import gateway
 from colonnade.runs.engine.worker import Worker, WorkerOptions
@@ -40,8 +48,8 @@ _ANNOUNCE_SECONDS: Final = 1.0
 _SEAL_SECONDS: Final = 0.3
 _LATER_SECONDS: Final = 1.0
 
-REACTIONS: Final[Reactions] = {}
-"""What follows from which fact, by the name of the event. Nothing does yet: webhooks and mails will."""
+REACTIONS: Final[Reactions] = {**{event: [queue_mail] for event in MAILED}, "templates.updated": [follow_template]}
+"""What follows from which fact, by the name of the event."""
 
 
 def reactions(database: Database) -> Reactions:
@@ -73,6 +81,7 @@ class WorkerProcessOptions:
     pepper: Pepper
     masters: MasterKeys
     published: Path
+    mail: MailOptions
     models: ModelOptions = field(default_factory=ModelOptions)
     allow: AllowList = field(default_factory=lambda: AllowList.parse(""))
     limits: Limits = field(default_factory=lambda: Limits(per_agency=16, per_workspace=4))
@@ -87,13 +96,14 @@ class WorkerProcessOptions:
     through_pooler: bool = False
 
 
-def options_from(settings: Settings, address: Address, pepper: Pepper, master_key: bytes) -> WorkerProcessOptions:
+def options_from(settings: Settings, address: Address, pepper: Pepper, masters: MasterKeys) -> WorkerProcessOptions:
     """What the settings say to a background process."""
     return WorkerProcessOptions(
         address=address,
         pepper=pepper,
-        masters=MasterKeys.single(master_key),
+        masters=masters,
         published=settings.published,
+        mail=_mail(settings),
         models=_models(settings),
         allow=AllowList.parse(settings.outbound_allow),
         limits=Limits(settings.runs_per_agency, settings.runs_per_workspace),
@@ -103,6 +113,15 @@ def options_from(settings: Settings, address: Address, pepper: Pepper, master_ke
         request_log_days=settings.request_log_days,
         most_connections=settings.database_connections,
         through_pooler=settings.database_pooled and settings.database_direct_url is None,
+    )
+
+
+def _mail(settings: Settings) -> MailOptions:
+    url, options = settings.smtp_url, MailOptions(settings.mails, settings.address)
+    return replace(
+        options,
+        sender=settings.mail_from or options.sender,
+        server=None if url is None else SmtpServer.parse(url.get_secret_value()),
     )
 
 
@@ -182,7 +201,9 @@ class BackgroundProcess:
                 group.create_task(self._keep_house(), name="keep the house"),
                 group.create_task(self._announce(engine.worker_id), name="announce what happened"),
                 group.create_task(self._steadily("purging", self._purge), name="erase purged workspaces"),
+                group.create_task(self._steadily("deploying", self._deploy), name="deploy templates"),
                 group.create_task(self._seal(), name="seal the audit log"),
+                group.create_task(self._steadily("sending mail", self._send_mail), name="send mail"),
             ]
             await stopping.wait()
             engine.stop()
@@ -242,6 +263,12 @@ class BackgroundProcess:
             if not done:
                 await asyncio.sleep(_LATER_SECONDS)
 
+    async def _send_mail(self) -> int:
+        return await send_due(self.database, self._options.mail, f"mail {os.getpid()}")
+
+    async def _deploy(self) -> int:
+        return await deploy_due(self.database)
+
     async def _purge(self) -> int:
         return await purge_due(self.database, purge_steps(self._options.published))
 
@@ -271,6 +298,8 @@ class BackgroundProcess:
         while await pool.fetchval(FORGET_REQUESTS, kept_for, _BATCH) == _BATCH:
             continue
         while await pool.fetchval(FORGET_WINDOWS, _BATCH) == _BATCH:
+            continue
+        while await forget_mail(self.database, _BATCH) == _BATCH:
             continue
         async with pool.acquire() as connection:
             while await gateway.clean(connection) > 0:

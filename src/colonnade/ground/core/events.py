@@ -39,6 +39,7 @@ EVENTS: Final[dict[str, str]] = {
     "templates.created": "A template was made",
     "templates.updated": "A template got a new version",
     "templates.deleted": "A template was deleted; what it has set stays",
+    "templates.adopted": "A new workspace shall begin with these templates",
     "templates.deployed": "A version of a template was deployed in a workspace",
     "templates.deploying_failed": "A template could not be deployed in a workspace",
     "workspaces.transferred": "A workspace got another owner",

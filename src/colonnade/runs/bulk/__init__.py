@@ -3,6 +3,7 @@
 What the items do is done by the floors below: runs by `invocations`, changes by `workspaces`.
 """
 
+from colonnade.runs.bulk.actions import KnownAction, config_of, offer, one_by_one
 from colonnade.runs.bulk.model import (
     BulkAction,
     BulkStatus,
@@ -22,15 +23,19 @@ __all__ = [
     "Counts",
     "Item",
     "ItemState",
+    "KnownAction",
     "Outcome",
     "PlanLine",
     "Selection",
     "Slice",
     "Wish",
     "cancel",
+    "config_of",
     "follow",
     "get",
     "items",
+    "offer",
+    "one_by_one",
     "page",
     "plan",
     "start",

@@ -1,8 +1,8 @@
 """What can be done in many workspaces at once, each action with its own config: a closed list."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field, ValidationError
@@ -50,6 +50,40 @@ class InvokeConfig(Body):
     approval: ApprovalWish | None = None
 
 
+Config = TypeVar("Config", bound=Body)
+
+
+def config_of(shape: type[Config], config: Mapping[str, Any]) -> Config:
+    """An action's config in its shape; every bad field is named under `/config`."""
+    try:
+        return shape.model_validate(config)
+    except ValidationError as error:
+        found = [{**one, "loc": ("body", "config", *one["loc"])} for one in error.errors()]
+        raise from_validation(RequestValidationError(found, body={"config": config})) from error
+
+
+Doing = Callable[[Workspace], Awaitable[Outcome]]
+
+
+async def one_by_one(tx: Tx, chosen: Sequence[Workspace], do: Doing) -> tuple[list[Outcome], dict[str, Refused]]:
+    """Do it in each workspace in a part of its own, so that a refusal fails alone; and the refusals themselves.
+
+    What refuses the caller would refuse in every workspace, so it refuses the whole.
+    """
+    outcomes: list[Outcome] = []
+    failed: dict[str, Refused] = {}
+    for workspace in chosen:
+        try:
+            async with tx.savepoint():
+                outcomes.append(await do(workspace))
+        except Refused as refused:
+            if refused.reason in _OF_THE_CALLER:
+                raise
+            failed[workspace.id] = refused
+            outcomes.append(Outcome(workspace.id, "FAILED", error=error_of(refused)))
+    return outcomes, failed
+
+
 @dataclass(frozen=True, slots=True)
 class InvokeSkill:
     """Start a run of the skill in each workspace."""
@@ -61,11 +95,7 @@ class InvokeSkill:
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> "InvokeSkill":
         """The action behind its config; every bad field is named under `/config`."""
-        try:
-            read = InvokeConfig.model_validate(config)
-        except ValidationError as error:
-            found = [{**one, "loc": ("body", "config", *one["loc"])} for one in error.errors()]
-            raise from_validation(RequestValidationError(found, body={"config": config})) from error
+        read = config_of(InvokeConfig, config)
         skill = skills.find(read.skill, pointer="/config/skill")
         wanted = read.approval is not None and read.approval.required
         return cls(skill, skill.read_input(read.input, at=("config", "input")), wanted)
@@ -117,29 +147,16 @@ class UpdateWorkspaces:
 
     async def apply(self, tx: Tx, caller: Caller, _bulk_id: str, chosen: Sequence[Workspace]) -> list[Outcome]:
         """Each in a part of its own, so that a conflict fails alone; a patch that no workspace takes is refused."""
-        failed: dict[str, Refused] = {}
-        outcomes: list[Outcome] = []
-        for workspace in chosen:
-            refused = await self._change(tx, caller, workspace)
-            if refused is None:
-                outcomes.append(Outcome(workspace.id, "SUCCEEDED", before=self._before(workspace)))
-            else:
-                failed[workspace.id] = refused
-                outcomes.append(Outcome(workspace.id, "FAILED", error=error_of(refused)))
+
+        async def change(workspace: Workspace) -> Outcome:
+            await workspaces.update(
+                tx, caller, workspace.id, patch=dict(self.patch), stored_keys=integrations.stored_keys
+            )
+            return Outcome(workspace.id, "SUCCEEDED", before=self._before(workspace))
+
+        outcomes, failed = await one_by_one(tx, chosen, change)
         _refuse_bad_for_all(failed, len(chosen))
         return outcomes
-
-    async def _change(self, tx: Tx, caller: Caller, workspace: Workspace) -> Refused | None:
-        try:
-            async with tx.savepoint():
-                await workspaces.update(
-                    tx, caller, workspace.id, patch=dict(self.patch), stored_keys=integrations.stored_keys
-                )
-        except Refused as refused:
-            if refused.reason in _OF_THE_CALLER:
-                raise
-            return refused
-        return None
 
     def _before(self, workspace: Workspace) -> JsonObject:
         replaced = workspace.profile.as_sent()
@@ -158,7 +175,7 @@ def _refuse_bad_for_all(failed: Mapping[str, Refused], asked: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class KnownAction:
     """What a caller needs for an action, and how its config is read."""
 
     scopes: tuple[str, ...]
@@ -166,11 +183,19 @@ class _Known:
 
 
 # Runs live inside the workspaces, where an agency's key has to be let in.
-ACTIONS: Final[Mapping[str, _Known]] = {
-    "agent.invoke": _Known(("runs:start", "workspaces:act"), InvokeSkill.read),
-    "workspace.update": _Known(("workspaces:write",), UpdateWorkspaces.read),
+ACTIONS: Final[dict[str, KnownAction]] = {
+    "agent.invoke": KnownAction(("runs:start", "workspaces:act"), InvokeSkill.read),
+    "workspace.update": KnownAction(("workspaces:write",), UpdateWorkspaces.read),
 }
 """Every action by its name."""
+
+
+def offer(name: str, action: KnownAction) -> None:
+    """Have one more action from now on; a second call with the same changes nothing.
+
+    For the floors above, which the processes tie to this one when they start.
+    """
+    ACTIONS[name] = action
 
 
 def read(caller: Caller, name: str, config: Mapping[str, Any]) -> Action:

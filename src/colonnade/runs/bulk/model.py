@@ -62,6 +62,8 @@ class Outcome:
     error: Mapping[str, Any] | None = None
     before: Mapping[str, Any] | None = None
     """What a change of the workspace has replaced."""
+    result: Mapping[str, Any] | None = None
+    """What was done there, where that is more than done or not done."""
 
     @property
     def goes_ahead(self) -> bool:
@@ -149,6 +151,7 @@ class Item:
     state: ItemState
     credits_used: MilliCredits
     error: Mapping[str, Any] | None
+    result: Mapping[str, Any] | None
     created_at: datetime
     updated_at: datetime
 

@@ -24,7 +24,6 @@ from colonnade.ground.web import (
     router,
 )
 from colonnade.runs import bulk
-from colonnade.runs.bulk.actions import ACTIONS
 from colonnade.runs.bulk.model import MOST, BulkAction, BulkStatus, Counts, Item, ItemState, PlanLine, Selection, Wish
 from colonnade.runs.bulk.service import Slice
 
@@ -77,10 +76,11 @@ class StartBulkAction(Body):
             "dryRun": True,
         },
     )
-    action: str = Field(description=f"One of {', '.join(f'`{name}`' for name in ACTIONS)}.")
+    action: str = Field(description="One of `agent.invoke`, `workspace.update`, `template.deploy`.")
     workspaces: Selected = Field(description="All means the active ones that the key reaches, fixed at acceptance.")
     config: dict[str, Any] = Field(
-        description="For `agent.invoke`: skill, input, approval. For `workspace.update`: what PATCH of one takes."
+        description="For `agent.invoke`: skill, input, approval. For `workspace.update`: what PATCH of one takes. For "
+        "`template.deploy`: templateId, version, onConflict (keep, overwrite), mode (pin, follow)."
     )
     dry_run: Flag = Field(False, description="Tell what would happen, and do nothing.")
 
@@ -182,6 +182,9 @@ class ItemShown(Shown):
     state: ItemState
     cost: CostShown
     error: Mapping[str, Any] | None
+    result: Mapping[str, Any] | None = Field(
+        description="Of `template.deploy`: version, and the fields that were applied, kept, or the same."
+    )
     created_at: Instant
     updated_at: Instant
 
@@ -194,6 +197,7 @@ class ItemShown(Shown):
             state=item.state,
             cost=CostShown(credits=item.credits_used),
             error=item.error,
+            result=item.result,
             created_at=item.created_at,
             updated_at=item.updated_at,
         )
@@ -207,6 +211,7 @@ class PlanLineShown(Shown):
     estimated_credits: Amount
     approvals: Sequence[str] = Field(description="The gates at which its run would wait for a person.")
     conflict: Mapping[str, Any] | None = Field(description="Why it would fail or be skipped.")
+    result: Mapping[str, Any] | None = Field(description="What would be done, where the action tells it.")
 
     @classmethod
     def of(cls, line: PlanLine) -> "PlanLineShown":
@@ -218,6 +223,7 @@ class PlanLineShown(Shown):
             estimated_credits=outcome.estimated,
             approvals=line.approvals,
             conflict=outcome.error,
+            result=outcome.result,
         )
 
 
@@ -282,8 +288,9 @@ class ListItems(ListBulkActions):
 async def start_bulk_action(request: Request, body: StartBulkAction) -> Response:
     """Do one thing in many workspaces.
 
-    `agent.invoke` starts a run of a skill in each of them, `workspace.update` changes each of them at once. Every
-    workspace fails alone; archived ones are skipped. `dryRun` answers with the plan.
+    `agent.invoke` starts a run of a skill in each of them, `workspace.update` changes each of them at once,
+    `template.deploy` deploys a version of a template. Every workspace fails alone; archived ones are skipped. `dryRun`
+    answers with the plan.
     """
     call = call_of(request)
     async with call.writing() as tx:

@@ -13,7 +13,7 @@ _COLUMNS: Final = (
     "id, action, selection, config, total, pending, running, waiting, succeeded, failed, cancelled, skipped, "
     "started_by, cancel_requested_at, ended_at, created_at, updated_at"
 )
-_ITEM: Final = "id, bulk_id, workspace_id, run_id, state, credits_used, error, created_at, updated_at"
+_ITEM: Final = "id, bulk_id, workspace_id, run_id, state, credits_used, error, result, created_at, updated_at"
 
 
 def _action(row: Record) -> BulkAction:
@@ -43,10 +43,10 @@ async def add(whole: Tx, bulk_id: str, wish: Wish, counts: Counts, *by: str) -> 
 
 
 ADD_ITEMS: Final = """
-insert into bulk_item (agency_id, id, workspace_id, bulk_id, run_id, state, error, before)
-select $1, i.id, i.workspace_id, $2, i.run_id, i.state, i.error, i.before
-from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::jsonb[])
-     as i (id, workspace_id, run_id, state, error, before)
+insert into bulk_item (agency_id, id, workspace_id, bulk_id, run_id, state, error, before, result)
+select $1, i.id, i.workspace_id, $2, i.run_id, i.state, i.error, i.before, i.result
+from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::jsonb[], $9::jsonb[])
+     as i (id, workspace_id, run_id, state, error, before, result)
 """
 
 
@@ -62,6 +62,7 @@ async def add_items(tx: Tx, bulk_id: str, outcomes: Sequence[Outcome]) -> None:
         [outcome.state for outcome in outcomes],
         [outcome.error for outcome in outcomes],
         [outcome.before for outcome in outcomes],
+        [outcome.result for outcome in outcomes],
     )
 
 

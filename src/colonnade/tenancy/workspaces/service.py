@@ -21,10 +21,9 @@ async def no_stored_keys(_tx: Tx, _workspace_id: str, _providers: frozenset[str]
     return frozenset()
 
 
-async def no_templates(_tx: Tx, _caller: Caller, _workspace_id: str, templates: Sequence[str]) -> None:
+async def no_templates(_tx: Tx, _caller: Caller, _workspace_id: str, _templates: Sequence[str]) -> None:
     """Where nothing keeps templates, there is none to begin with."""
-    if templates:
-        raise BadField("/templates", "names templates, and there are none here")
+    raise BadField("/templates", "names templates, and there are none here")
 
 
 async def create(
@@ -49,7 +48,8 @@ async def create(
     await _require_stored_keys(tx, "", {}, profile.settings, stored_keys)
     profile = await _with_owner(tx, profile)
     workspace = await _add(tx, profile)
-    await adopt(tx, caller, workspace.id, templates)
+    if templates:
+        await adopt(tx, caller, workspace.id, templates)
     await audit.record(
         tx,
         caller,

@@ -24,8 +24,7 @@ create table template_version (
     name text not null,
     description text not null,
     contents jsonb not null check (jsonb_typeof(contents) = 'object'),
-    created_by text collate "C" not null,
-    created_by_name text not null,
+    created_by jsonb not null,                 -- kind, id and name: who follows the template gets it in this name
     created_at timestamptz not null,
     primary key (agency_id, template_id, number),
     foreign key (agency_id, template_id) references template (agency_id, id)
