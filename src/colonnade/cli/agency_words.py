@@ -190,7 +190,7 @@ def _told(one: keys.Key) -> dict[str, Any]:
         "scope": one.scope,
         "workspaceId": one.workspace_id,
         "hint": one.hint,
-        "status": one.state(datetime.now(UTC)),
+        "status": one.status(datetime.now(UTC)),
         "createdAt": format_instant(one.created_at),
         "lastUsedAt": format_optional(one.last_used_at),
     }

@@ -6,7 +6,7 @@ No clock and no database here: instants and addresses are handed in.
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal, TypedDict
 
 from colonnade.ground.core.addresses import Network, read_address, read_network
@@ -18,12 +18,15 @@ from colonnade.ground.core.secrets import Secret
 
 KeyScope = Literal["agency", "workspace"]
 State = Literal["active", "expired", "revoked"]
+Status = Literal["active", "rolling", "expiring", "expired", "revoked"]
 
 MOST_NETWORKS: Final = 100
 MOST_WORKSPACES: Final = 1000
 MOST_REQUESTS: Final = 1_000_000
 LONGEST_WINDOW_SECONDS: Final = 86_400
 LONGEST_OVERLAP_SECONDS: Final = 604_800
+EXPIRING_DAYS: Final = 7
+"""So many days before its end a key is told to be expiring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,26 @@ class Key:
     version: int
     last_used_at: datetime | None = None
     last_used_ip: str | None = None
+    text_made_at: datetime | None = None
+    """Since when its newest text is there; known where the key was read to be shown."""
+    old_text_ends_at: datetime | None = None
+    """Until when the last text that was rolled away is, or was, good."""
 
     def state(self, at: datetime) -> State:
         """What the key is at this instant; derived, never stored."""
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= at else "active"
+
+    def status(self, at: datetime) -> Status:
+        """The same in more words: whether an old text is still good beside the new one, whether its end is near."""
+        state = self.state(at)
+        if state != "active":
+            return state
+        if self.old_text_ends_at is not None and self.old_text_ends_at > at:
+            return "rolling"
+        near = self.expires_at is not None and self.expires_at <= at + timedelta(days=EXPIRING_DAYS)
+        return "expiring" if near else "active"
 
     @property
     def held(self) -> frozenset[str]:
@@ -102,6 +119,18 @@ class Minted:
 
     key: Key
     secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFilters:
+    """Which keys a list shows; what is none or empty does not restrict."""
+
+    q: str | None = None
+    """A part of the name or the description, or the whole hint or id."""
+    status: Sequence[Status] = ()
+    mode: str | None = None
+    created_by: str | None = None
+    unused_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

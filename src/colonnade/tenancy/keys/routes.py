@@ -13,6 +13,7 @@ from colonnade.ground.db.database import Tx
 from colonnade.ground.web import Call, PageOf, Place, Who, access, call_of, entity_tag, router
 from colonnade.tenancy import agencies, keys, workspaces
 from colonnade.tenancy.keys import leak_routes
+from colonnade.tenancy.keys.care import care_of
 from colonnade.tenancy.keys.shapes import ChangeKey, KeyShown, ListKeys, MintedShown, MintKey, RollKey, WhoShown
 
 routes = router("API keys")
@@ -179,17 +180,18 @@ async def _enter_twin(call: Call) -> None:
 
 
 async def _list(call: Call, query: ListKeys, workspace: str | None) -> Response:
-    what = f"keys {workspace or ''}"
+    what, filters = f"keys {workspace or ''}", query.filters()
     position = call.cursor(what, query.cursor)
+    after_id = position[0] if position else None
     async with call.reading() as tx:
         level = await _level(tx, call.caller, workspace)
         found, more = await keys.page(
-            tx, call.caller, workspace_id=level, limit=query.limit, after_id=position[0] if position else None
+            tx, call.caller, filters, workspace_id=level, limit=query.limit, after_id=after_id
         )
-        total = await keys.count(tx, call.caller, workspace_id=level, exact=query.count == "exact")
-        now = await tx.now()
+        total = await keys.count(tx, call.caller, filters, workspace_id=level, exact=query.count == "exact")
+        care = await care_of(tx, found)
     shown = PageOf[KeyShown](
-        data=[KeyShown.of(key, now) for key in found],
+        data=[KeyShown.of(key, care) for key in found],
         next_cursor=call.next_cursor(what, [found[-1].id] if more else None),
         total=total,
     )
@@ -202,16 +204,16 @@ async def _mint(call: Call, body: MintKey, workspace: str | None) -> Response:
         minted = await keys.mint(tx, call.caller, body.draft(), workspace_id=level)
         path = "/v1/api-keys" if level is None else f"/v1/workspaces/{level}/api-keys"
         headers = {"Location": f"{path}/{minted.key.id}", **entity_tag(minted.key.version)}
-        now = await tx.now()
-        shown, kept = MintedShown.minted(minted, now), KeyShown.of(minted.key, now)
+        care = await care_of(tx, [minted.key])
+        shown, kept = MintedShown.minted(minted, care), KeyShown.of(minted.key, care)
         return call.answer(201, shown, headers=headers, kept=kept)
 
 
 async def _read(call: Call, key_id: str, workspace: str | None) -> Response:
     async with call.reading() as tx:
         key = await keys.get(tx, call.caller, key_id, workspace_id=await _level(tx, call.caller, workspace))
-        now = await tx.now()
-    return call.answer(200, KeyShown.of(key, now), headers=entity_tag(key.version))
+        care = await care_of(tx, [key])
+    return call.answer(200, KeyShown.of(key, care), headers=entity_tag(key.version))
 
 
 async def _change(call: Call, body: ChangeKey, key_id: str, workspace: str | None) -> Response:
@@ -224,7 +226,7 @@ async def _change(call: Call, body: ChangeKey, key_id: str, workspace: str | Non
             workspace_id=await _level(tx, call.caller, workspace),
             expected_version=call.expected_version(),
         )
-        return call.answer(200, KeyShown.of(key, await tx.now()), headers=entity_tag(key.version))
+        return call.answer(200, KeyShown.of(key, await care_of(tx, [key])), headers=entity_tag(key.version))
 
 
 async def _revoke(call: Call, key_id: str, workspace: str | None) -> Response:
@@ -242,6 +244,6 @@ async def _roll(call: Call, body: RollKey, key_id: str, workspace: str | None) -
             workspace_id=await _level(tx, call.caller, workspace),
             overlap_seconds=body.overlap_seconds,
         )
-        now = await tx.now()
-        shown, kept = MintedShown.minted(minted, now), KeyShown.of(minted.key, now)
+        care = await care_of(tx, [minted.key])
+        shown, kept = MintedShown.minted(minted, care), KeyShown.of(minted.key, care)
         return call.answer(200, shown, headers=entity_tag(minted.key.version), kept=kept)

@@ -21,6 +21,7 @@ from colonnade.tenancy.keys.model import (
     Changes,
     Draft,
     Key,
+    KeyFilters,
     KeyScope,
     Minted,
     RatePatch,
@@ -32,6 +33,9 @@ from colonnade.tenancy.keys.model import (
 
 _COUNTED: Final = 1001
 """Lists say how many there are up to a thousand; one more tells that there are more."""
+
+
+EVERY: Final = KeyFilters()
 
 
 async def mint(tx: Tx, caller: Caller, draft: Draft, *, workspace_id: str | None = None) -> Minted:
@@ -86,20 +90,28 @@ async def get(tx: Tx, caller: Caller, key_id: str, *, workspace_id: str | None =
 
 
 async def page(
-    tx: Tx, caller: Caller, *, workspace_id: str | None = None, limit: int = 50, after_id: str | None = None
+    tx: Tx,
+    caller: Caller,
+    filters: KeyFilters = EVERY,
+    *,
+    workspace_id: str | None = None,
+    limit: int = 50,
+    after_id: str | None = None,
 ) -> tuple[list[Key], bool]:
     """Keys of the agency, or of the named workspace, from the newest on, and whether there are more."""
     caller.require("keys:read")
     if workspace_id is not None and not await workspaces.exists(tx, workspace_id):
         raise NotFound("workspace")
-    keys = await store.page(tx, workspace_id, limit=limit + 1, after_id=after_id)
+    keys = await store.page(tx, workspace_id, filters, limit=limit + 1, after_id=after_id)
     return keys[:limit], len(keys) > limit
 
 
-async def count(tx: Tx, caller: Caller, *, workspace_id: str | None = None, exact: bool = False) -> int | None:
-    """How many keys there are on this level; none beyond a thousand, unless the exact number is wanted."""
+async def count(
+    tx: Tx, caller: Caller, filters: KeyFilters = EVERY, *, workspace_id: str | None = None, exact: bool = False
+) -> int | None:
+    """How many such keys there are on this level; none beyond a thousand, unless the exact number is wanted."""
     caller.require("keys:read")
-    counted = await store.count(tx, workspace_id, most=2**31 if exact else _COUNTED)
+    counted = await store.count(tx, workspace_id, filters, most=2**31 if exact else _COUNTED)
     return counted if exact or counted < _COUNTED else None
 
 
@@ -125,11 +137,11 @@ async def update(
         _refuse_lock_out(caller, after)
     old, new = differences(_told(before), _told(after))
     if not new:
-        return before
+        return await _whole(tx, before)
     key = await store.update(tx, after)
     await store.announce(tx, key.id)
     await audit.record(tx, caller, "keys.updated", key.id, workspace_id=workspace_id, before=old, after=new)
-    return key
+    return await _whole(tx, key)
 
 
 async def roll(
@@ -157,7 +169,7 @@ async def roll(
     await audit.record(
         tx, caller, "keys.rolled", key.id, workspace_id=workspace_id, before={"hint": before.hint}, after=after
     )
-    return Minted(key, text)
+    return Minted(await _whole(tx, key), text)
 
 
 async def revoke(tx: Tx, caller: Caller, key_id: str, *, workspace_id: str | None = None) -> Key:
@@ -182,7 +194,14 @@ async def _minted(tx: Tx, caller: Caller, key: Key, text: Secret) -> Minted:
     await store.add_secret(tx, made, tx.pepper.digest(text.reveal()))
     after = {**_told(made), "hint": made.hint, "mode": made.mode}
     await audit.record(tx, caller, "keys.minted", made.id, workspace_id=made.workspace_id, after=after)
-    return Minted(made, text)
+    return Minted(await _whole(tx, made), text)
+
+
+async def _whole(tx: Tx, key: Key) -> Key:
+    """The key with what is known of its texts and its use."""
+    found = await store.find(tx, key.id, key.workspace_id)
+    assert found is not None, "a key that was just written is not there"
+    return found
 
 
 async def _filled(tx: Tx, key: Key, draft: Draft) -> Key:

@@ -1,7 +1,6 @@
 """The shapes of API keys on the wire: what makers send, what readers get, and the one answer that holds a text."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
@@ -9,7 +8,8 @@ from pydantic import Field
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.refusals import BadFields, FieldError
 from colonnade.ground.web import Body, Instant, Name, Shown, Whole, examples
-from colonnade.tenancy.keys.model import Changes, Draft, Key, Minted, RateLimit, RatePatch
+from colonnade.tenancy.keys.care import Care, MakerKind, MakerStatus, maker_kind
+from colonnade.tenancy.keys.model import Changes, Draft, Key, KeyFilters, Minted, RateLimit, RatePatch, Status
 
 Scopes = Annotated[list[str], Field(max_length=200, description="Names of scopes; `*` is all that the kind may hold.")]
 Allowlist = Annotated[list[str], Field(max_length=100, description="Addresses and CIDR blocks; empty: from anywhere.")]
@@ -125,19 +125,28 @@ class KeyShown(Shown):
     ip_allowlist: Sequence[str]
     rate_limit: RateLimitShown | None
     mode: str
-    status: Literal["active", "expired", "revoked"]
+    status: Status = Field(
+        description="`rolling` while an old text is good beside the new one, `expiring` in its last seven days."
+    )
     expires_at: Instant | None
     revoked_at: Instant | None
+    rotated_at: Instant = Field(description="Since when its present text is there.")
+    rotation_due: bool = Field(description="Whether that is longer ago than the agency's `rotateAfterDays`.")
+    old_secret_ends_at: Instant | None = Field(description="While it is rolling: until when the old text is good.")
     created_by: str
+    created_by_kind: MakerKind
+    maker_status: MakerStatus | None = Field(
+        description="`gone`: the member has left, or the key has ended. Null in a test twin, for makers outside of it."
+    )
     created_at: Instant
     updated_at: Instant
     last_used_at: Instant | None
     last_used_ip: str | None
 
     @classmethod
-    def fields_of(cls, key: Key, at: datetime) -> dict[str, Any]:
+    def fields_of(cls, key: Key, care: Care) -> dict[str, Any]:
         """The key's fields as callers read them at this instant."""
-        reach = key.reach.workspace_ids
+        reach, status = key.reach.workspace_ids, key.status(care.at)
         return {
             "id": key.id,
             "scope": key.scope,
@@ -150,10 +159,15 @@ class KeyShown(Shown):
             "ip_allowlist": [str(network) for network in key.ip_allowlist],
             "rate_limit": RateLimitShown.of(key.rate_limit),
             "mode": key.mode,
-            "status": key.state(at),
+            "status": status,
             "expires_at": key.expires_at,
             "revoked_at": key.revoked_at,
+            "rotated_at": key.text_made_at or key.created_at,
+            "rotation_due": care.rotation_due(key),
+            "old_secret_ends_at": key.old_text_ends_at if status == "rolling" else None,
             "created_by": key.created_by,
+            "created_by_kind": maker_kind(key.created_by),
+            "maker_status": care.maker_status(key),
             "created_at": key.created_at,
             "updated_at": key.updated_at,
             "last_used_at": key.last_used_at,
@@ -161,9 +175,9 @@ class KeyShown(Shown):
         }
 
     @classmethod
-    def of(cls, key: Key, at: datetime) -> "KeyShown":
+    def of(cls, key: Key, care: Care) -> "KeyShown":
         """The key as callers read it."""
-        return cls(**cls.fields_of(key, at))
+        return cls(**cls.fields_of(key, care))
 
 
 class MintedShown(KeyShown):
@@ -172,9 +186,9 @@ class MintedShown(KeyShown):
     key: str = Field(repr=False, description="The key itself, for the only time. Keep it well.")
 
     @classmethod
-    def minted(cls, minted: Minted, at: datetime) -> "MintedShown":
+    def minted(cls, minted: Minted, care: Care) -> "MintedShown":
         """The key as its maker reads it once."""
-        return cls(**cls.fields_of(minted.key, at), key=minted.secret.reveal())
+        return cls(**cls.fields_of(minted.key, care), key=minted.secret.reveal())
 
 
 class WhoShown(Shown):
@@ -213,3 +227,14 @@ class ListKeys(Body):
     limit: int = Field(50, ge=1, le=100)
     cursor: str | None = None
     count: Literal["exact"] | None = None
+    q: str | None = Field(
+        None, min_length=1, max_length=200, description="A part of the name or description, or the hint or id."
+    )
+    status: list[Status] = Field(default_factory=list, description="May stand several times.")
+    mode: Literal["live", "test"] | None = None
+    created_by: str | None = Field(None, min_length=1, max_length=60, description="The id of a member or a key.")
+    unused_since_days: int | None = Field(None, ge=1, le=3650, description="Not used, or never, in so many days.")
+
+    def filters(self) -> KeyFilters:
+        """What is asked for, in the words of the house."""
+        return KeyFilters(self.q, self.status, self.mode, self.created_by, self.unused_since_days)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from colonnade.ground.db.database import Record, Tx
-from colonnade.tenancy.keys.model import Key, RateLimit
+from colonnade.tenancy.keys.model import EXPIRING_DAYS, Key, KeyFilters, RateLimit
 
 CHANNEL: Final = "colonnade_keys"
 """Where every process hears the id of a key that has changed."""
@@ -16,8 +16,12 @@ _COLUMNS: Final = (
     "k.ip_allowlist, k.rate_requests, k.rate_window_seconds, k.mode, k.expires_at, k.revoked_at, k.revoked_by, "
     "k.created_by, k.created_at, k.updated_at, k.version"
 )
-_USED: Final = "u.last_used_at, host(u.last_used_ip) as last_used_ip"
-_WITH_USE: Final = "api_key k left join api_key_use u on u.agency_id = $1 and u.key_id = k.id"
+_USED: Final = "u.last_used_at, host(u.last_used_ip) as last_used_ip, s.text_made_at, s.old_text_ends_at"
+_WITH_USE: Final = """api_key k
+left join api_key_use u on u.agency_id = $1 and u.key_id = k.id
+left join lateral (
+    select max(t.created_at) filter (where t.ends_at is null) as text_made_at, max(t.ends_at) as old_text_ends_at
+    from api_key_secret t where t.agency_id = $1 and t.key_id = k.id) s on true"""
 _FIELDS: Final = (
     *("agency_id", "workspace_id", "id", "scope", "name", "description", "hint", "mode", "expires_at", "revoked_at"),
     *("revoked_by", "created_by", "created_at", "updated_at", "version"),
@@ -36,6 +40,8 @@ def key_of(row: Record) -> Key:
         rate_limit=None if requests is None else RateLimit(requests, window),
         last_used_at=row.get("last_used_at"),
         last_used_ip=row.get("last_used_ip"),
+        text_made_at=row.get("text_made_at"),
+        old_text_ends_at=row.get("old_text_ends_at"),
     )
 
 
@@ -106,28 +112,60 @@ async def lock(tx: Tx, key_id: str, workspace_id: str | None) -> Key | None:
     return None if row is None else key_of(row)
 
 
+_STATUS: Final = """case
+    when k.revoked_at is not null then 'revoked'
+    when k.expires_at <= now() then 'expired'
+    when s.old_text_ends_at > now() then 'rolling'
+    when k.expires_at <= now() + make_interval(days => $9) then 'expiring'
+    else 'active' end"""
+"""`Key.status` for conditions."""
+
+_CHOSEN: Final = f"""
+where k.agency_id = $1 and k.workspace_id is not distinct from $2
+and ($3::text is null or strpos(lower(k.name || ' ' || k.description), lower($3)) > 0 or k.hint = $3 or k.id = $3)
+and ($4::text is null or k.mode = $4) and ($5::text is null or k.created_by = $5)
+and ($6::integer is null or coalesce(u.last_used_at, k.created_at) < now() - make_interval(days => $6))
+and ($7::text[] is null or {_STATUS} = any ($7))
+"""
+
 PAGE: Final = f"""
-select {_COLUMNS}, {_USED} from {_WITH_USE}
-where k.agency_id = $1 and k.workspace_id is not distinct from $2 and ($3::text is null or k.id < $3)
-order by k.id desc limit $4
+select {_COLUMNS}, {_USED} from {_WITH_USE} {_CHOSEN} and ($8::text is null or k.id < $8)
+order by k.id desc limit $10
 """
 
 
-async def page(tx: Tx, workspace_id: str | None, *, limit: int, after_id: str | None) -> list[Key]:
-    """Keys of one level, the newest first, behind the given one."""
-    return [key_of(row) for row in await tx.fetch(PAGE, tx.agency_id, workspace_id, after_id, limit)]
+async def page(tx: Tx, workspace_id: str | None, filters: KeyFilters, *, limit: int, after_id: str | None) -> list[Key]:
+    """Keys of one level that the filters leave, the newest first, behind the given one."""
+    rows = await tx.fetch(PAGE, tx.agency_id, workspace_id, *_chosen(filters), after_id, EXPIRING_DAYS, limit)
+    return [key_of(row) for row in rows]
 
 
-COUNT: Final = """
-select count(*) from (
-    select from api_key where agency_id = $1 and workspace_id is not distinct from $2 limit $3) as counted
+def _chosen(filters: KeyFilters) -> tuple[Any, ...]:
+    wanted = list(filters.status) or None
+    return filters.q, filters.mode, filters.created_by, filters.unused_days, wanted
+
+
+COUNT: Final = f"""
+select count(*) from (select from {_WITH_USE} {_CHOSEN} and $8::text is null limit $10) as counted
 """
 
 
-async def count(tx: Tx, workspace_id: str | None, *, most: int) -> int:
-    """How many keys there are on this level; stops counting at `most`."""
-    counted: int = await tx.fetchval(COUNT, tx.agency_id, workspace_id, most)
+async def count(tx: Tx, workspace_id: str | None, filters: KeyFilters, *, most: int) -> int:
+    """How many keys of this level the filters leave; stops counting at `most`."""
+    arguments = (*_chosen(filters), None, EXPIRING_DAYS, most)
+    counted: int = await tx.fetchval(COUNT, tx.agency_id, workspace_id, *arguments)
     return counted
+
+
+GOOD: Final = """
+select id from api_key
+where agency_id = $1 and id = any ($2) and revoked_at is null and (expires_at is null or expires_at > now())
+"""
+
+
+async def good_among(tx: Tx, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that are keys of the agency, on any level in reach, and good now."""
+    return {row["id"] for row in await tx.fetch(GOOD, tx.agency_id, list(ids))}
 
 
 UPDATE: Final = f"""

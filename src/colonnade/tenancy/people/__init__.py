@@ -53,7 +53,9 @@ from colonnade.tenancy.people.service import (
     find_member,
     found_agency,
     owner,
+    owners,
     persons,
+    standing,
 )
 
 __all__ = [
@@ -97,10 +99,12 @@ __all__ = [
     "listed",
     "mint_invitation",
     "owner",
+    "owners",
     "page",
     "persons",
     "remove",
     "resend",
+    "standing",
     "unassign",
     "withdraw",
     "without_estate",

@@ -45,6 +45,11 @@ async def owner(tx: Tx) -> Member | None:
     return await store.owner(tx)
 
 
+async def owners(tx: Tx) -> list[Member]:
+    """All owners of the agency, the one of the longest standing first."""
+    return await store.owners(tx)
+
+
 async def find_member(tx: Tx, member_id: str) -> Member | None:
     """The member with this id, if the agency has one."""
     return await store.find(tx, member_id)
@@ -62,3 +67,8 @@ async def addressee(tx: Tx, identity: str) -> Person | None:
     member = await store.find(tx, identity)
     person_id = await store.find_former(tx, identity) if member is None else member.person_id
     return None if person_id is None else await store.addressee(tx, person_id)
+
+
+async def standing(tx: Tx, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that are members' of the agency; the others never were, or are gone."""
+    return await store.standing(tx, ids)

@@ -35,7 +35,8 @@ COUNT: Final = "select count(*) from page_members($1, $2, $3, null, null, null, 
 BY_EMAIL: Final = "select member_by_email($1)"
 ADDRESSEE: Final = "select id, email, name from addressee($1)"
 FIND_BY_PERSON: Final = f"select {_COLUMNS} from member where agency_id = $1 and person_id = $2"
-OWNER: Final = f"select {_COLUMNS} from member where agency_id = $1 and role = 'owner' order by created_at, id limit 1"
+OWNERS: Final = f"select {_COLUMNS} from member where agency_id = $1 and role = 'owner' order by created_at, id"
+OWNER: Final = f"{OWNERS} limit 1"
 
 
 def _member(row: Record | None) -> Member | None:
@@ -54,6 +55,14 @@ async def persons(tx: Tx, ids: Sequence[str]) -> dict[str, Person]:
     return {row["id"]: Person(**dict(row)) for row in await tx.fetch(PERSONS, list(ids))}
 
 
+STANDING: Final = "select id from member where agency_id = $1 and id = any ($2)"
+
+
+async def standing(tx: Tx, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that are members' of the agency in scope."""
+    return {row["id"] for row in await tx.fetch(STANDING, tx.agency_id, list(ids))}
+
+
 async def add(tx: Tx, person_id: str, role: str, workspaces: str = "all") -> Member | None:
     """The new member; none when the person is one already."""
     row = await tx.fetchrow(ADD, tx.agency_id, new_id("mem"), person_id, role, workspaces, await tx.now())
@@ -68,6 +77,11 @@ async def find(tx: Tx, member_id: str) -> Member | None:
 async def find_by_person(tx: Tx, person_id: str) -> Member | None:
     """The membership of this person."""
     return _member(await tx.fetchrow(FIND_BY_PERSON, tx.agency_id, person_id))
+
+
+async def owners(tx: Tx) -> list[Member]:
+    """Every owner, the one of the longest standing first."""
+    return [Member(**dict(row)) for row in await tx.fetch(OWNERS, tx.agency_id)]
 
 
 async def owner(tx: Tx) -> Member | None:
