@@ -4,7 +4,7 @@ from typing import Final
 
 from colonnade.ground.db import embedded, external
 from colonnade.ground.db.address import Address
-from colonnade.settings import Settings, role_password_of
+from colonnade.settings import Settings, role_passwords_of
 
 APP: Final = "colonnade_app"
 WORKER: Final = "colonnade_worker"
@@ -34,7 +34,13 @@ def owner_of(settings: Settings) -> str:
 
 def role_passwords(settings: Settings) -> dict[str, str]:
     """The passwords of the roles of an external database: the same on every machine that has the same secret."""
-    return {role: role_password_of(settings, role) for role in (APP, WORKER)}
+    return {role: role_passwords_of(settings, role)[0] for role in (APP, WORKER)}
+
+
+def former_role_passwords(settings: Settings) -> list[dict[str, str]]:
+    """The passwords that they had under former secrets, the latest first."""
+    former = [role_passwords_of(settings, role)[1:] for role in (APP, WORKER)]
+    return [dict(zip((APP, WORKER), passwords, strict=True)) for passwords in zip(*former, strict=True)]
 
 
 def _external(settings: Settings, url: str) -> tuple[Address, str]:

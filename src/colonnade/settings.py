@@ -1,20 +1,24 @@
 """Every setting once, with its meaning. Read by the processes alone and handed on as small option values."""
 
+import json
 import os
 import secrets
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from colonnade.ground.core.envelope import MasterKeys
 from colonnade.ground.core.secrets import Pepper
 from colonnade.ground.db import external
 from colonnade.ground.outgoing import AllowList
+from colonnade.outbound.mail import SmtpServer, sender_address
 
 PREFIX: Final = "COLONNADE_"
+_SHORTEST: Final = 32
 
 
 class Settings(BaseSettings):
@@ -51,9 +55,14 @@ class Settings(BaseSettings):
     public_url: str | None = Field(None, description="The address that people and programs reach this installation by.")
     secret_key: SecretStr | None = Field(
         None,
-        min_length=32,
+        min_length=_SHORTEST,
         description="At least 32 characters from which all keyed digests and envelopes are derived; made and kept in "
         "the data folder when absent. Without it no key can be verified and no stored secret be read.",
+    )
+    secret_keys_old: SecretStr | None = Field(
+        None,
+        description="Secrets that were in use before, the latest first, separated by commas. What was signed, sealed "
+        "and digested under them stays good; nothing new is made with them.",
     )
     outbound_allow: str = Field(
         "",
@@ -67,6 +76,15 @@ class Settings(BaseSettings):
     )
     trusted_proxies: int = Field(
         0, ge=0, le=10, description="How many proxies in front are yours, whose `X-Forwarded-For` is believed."
+    )
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="The server that sends mail: `smtp://user:password@host:587` (STARTTLS is required; "
+        "`?starttls=never` for one on the same machine) or `smtps://…`; `ca=FILE` names own certificates. "
+        "Without it mails lie in the data folder.",
+    )
+    mail_from: str | None = Field(
+        None, description="The address that mails come from, as in `no-reply@agency.example`; wanted with a server."
     )
     grants: Literal["agency", "operator"] = Field(
         "agency", description="Who grants credits: agencies by API, or the operator by command alone."
@@ -105,6 +123,31 @@ class Settings(BaseSettings):
             external.read_url(url.get_secret_value(), {})
         return url
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _a_mail_server(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            SmtpServer.parse(url.get_secret_value())
+        return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _a_sender(cls, text: str | None) -> str | None:
+        return None if text is None else sender_address(text)
+
+    @model_validator(mode="after")
+    def _mails_come_from_somebody(self) -> Self:
+        if self.smtp_url is not None and self.mail_from is None:
+            raise ValueError("COLONNADE_SMTP_URL wants COLONNADE_MAIL_FROM beside it")
+        return self
+
+    @field_validator("secret_keys_old")
+    @classmethod
+    def _long_enough(cls, old: SecretStr | None) -> SecretStr | None:
+        if old is not None and any(len(one) < _SHORTEST for one in _parted(old)):
+            raise ValueError(f"must hold secrets of at least {_SHORTEST} characters each, separated by commas")
+        return old
+
     @field_validator("outbound_allow")
     @classmethod
     def _readable(cls, text: str) -> str:
@@ -122,9 +165,25 @@ class Settings(BaseSettings):
         return self.data / "published"
 
     @property
+    def mails(self) -> Path:
+        """Where mails lie that no server takes."""
+        return self.data / "mail"
+
+    @property
+    def address(self) -> str:
+        """By which people reach this installation, as far as it knows."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104 (told, not bound)
+        return self.public_url or f"http://{host}:{self.port}"
+
+    @property
     def secret_file(self) -> Path:
         """Where the secret is kept that no setting gives."""
         return self.data / "secret.key"
+
+    @property
+    def former_secrets_file(self) -> Path:
+        """Where the secrets are kept that were in the file above before: a JSON list, the latest first."""
+        return self.data / "former-secrets.json"
 
     @property
     def half_restored(self) -> Path:
@@ -143,14 +202,41 @@ def secret_of(settings: Settings) -> bytes:
     return path.read_bytes().strip()
 
 
+def _parted(texts: SecretStr) -> list[str]:
+    return [text.strip() for text in texts.get_secret_value().split(",")]
+
+
+def secrets_of(settings: Settings) -> list[bytes]:
+    """The installation's secret, and behind it those that were in use before, the latest first."""
+    former = [] if settings.secret_keys_old is None else _parted(settings.secret_keys_old)
+    if settings.former_secrets_file.exists():
+        former += json.loads(settings.former_secrets_file.read_text("utf-8"))
+    return list(dict.fromkeys([secret_of(settings), *(text.encode() for text in former)]))
+
+
+def rotate_secret(settings: Settings) -> None:
+    """Put a new secret into the data folder; the one that was there stays good for what was made with it.
+
+    The old one is kept first: whenever this is cut off, every secret that was ever in use is still there.
+    """
+    old = secret_of(settings).decode()
+    former = settings.former_secrets_file
+    known: list[str] = json.loads(former.read_text("utf-8")) if former.exists() else []
+    _replace(former, json.dumps([old, *(one for one in known if one != old)]))
+    _replace(settings.secret_file, secrets.token_urlsafe(48))
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = _written_beside(path, text)
+    if os.geteuid() == 0 and path.parent.exists():
+        status = path.parent.stat()
+        os.chown(temporary, status.st_uid, status.st_gid)
+    temporary.replace(path)
+
+
 def write_once(path: Path, text: str) -> None:
     """Whole or not at all, also when two processes begin at once: the first one's text stays."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    temporary = _written_beside(path, text)
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -159,25 +245,49 @@ def write_once(path: Path, text: str) -> None:
         temporary.unlink()
 
 
+def _written_beside(path: Path, text: str) -> Path:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary
+
+
 def _derive(secret: bytes, purpose: str) -> bytes:
     return HKDF(SHA256(), 32, salt=None, info=f"colonnade {purpose}".encode()).derive(secret)
 
 
+def _number(secret: bytes) -> int:
+    """By which what is signed tells its key. Made of the secret itself, so that another one never has the same."""
+    return 2 + int.from_bytes(_derive(secret, "key number")[:4]) % (2**31 - 2)
+
+
 def pepper_of(settings: Settings) -> Pepper:
-    """The keys of all keyed digests."""
-    return Pepper({1: _derive(secret_of(settings), "pepper 1")}, current=1)
+    """The keys of all keyed digests, the current one and those of before."""
+    known = secrets_of(settings)
+    keys = {_number(secret): _derive(secret, "pepper 1") for secret in known}
+    # Before keys had numbers of their own, all of them were number 1, and there was only the first secret.
+    return Pepper({**keys, 1: _derive(known[-1], "pepper 1")}, current=_number(known[0]))
 
 
-def master_key_of(settings: Settings) -> bytes:
-    """The key that wraps the data keys of stored secrets."""
-    return _derive(secret_of(settings), "envelope 1")
+def masters_of(settings: Settings) -> MasterKeys:
+    """The keys that wrap the data keys of stored secrets, the first one ever in use as number 1."""
+    keys = [_derive(secret, "envelope 1") for secret in reversed(secrets_of(settings))]
+    return MasterKeys(dict(enumerate(keys, start=1)), len(keys))
 
 
-def role_password_of(settings: Settings, role: str) -> str:
-    """The password of a role of an external database."""
-    return _derive(secret_of(settings), f"database role {role}").hex()
+def report_key_of(settings: Settings) -> bytes:
+    """The key that signs reports which are handed to others; its public half is served."""
+    return _derive(secret_of(settings), "reports 1")
 
 
-def fingerprint_of(settings: Settings) -> str:
-    """By which a backup tells whether the secret is the one that it was made with; it does not tell the secret."""
-    return _derive(secret_of(settings), "fingerprint").hex()[:32]
+def role_passwords_of(settings: Settings, role: str) -> list[str]:
+    """The password of a role of an external database, and behind it those that it had under former secrets."""
+    return [_derive(secret, f"database role {role}").hex() for secret in secrets_of(settings)]
+
+
+def fingerprints_of(settings: Settings) -> list[str]:
+    """By which a backup tells whether its secret is a known one, the current one first; they tell no secret."""
+    return [_derive(secret, "fingerprint").hex()[:32] for secret in secrets_of(settings)]

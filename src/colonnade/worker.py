@@ -34,6 +34,7 @@ from colonnade.runs.engine.worker import Worker, WorkerOptions
 from colonnade.runs.invocations.jobs import Limits, Means, Rounds, RunExecution
 from colonnade.runs.writing import ModelOptions, Writers
 from colonnade.settings import Settings
+from colonnade.tenancy import sessions
 from colonnade.tenancy.agencies.jobs import TwinFollower
 from colonnade.tenancy.audit.jobs import Reactions, announce, erase_due, seal_all, verify_due
 from colonnade.tenancy.workspaces import Activity
@@ -65,6 +66,7 @@ on conflict (worker_id) do update set at = excluded.at, admitted_at = excluded.a
 LEAVE: Final = "delete from worker_heartbeat where worker_id = $1 or at < now() - interval '1 day'"
 FORGET_ANSWERS: Final = "select forget_answers($1)"
 FORGET_REQUESTS: Final = "select forget_requests($1, $2)"
+FORGET_SESSIONS: Final = "select forget_sessions($1, $2)"
 FORGET_WINDOWS: Final = """
 with gone as (
     delete from rate_window where ctid = any (array(
@@ -298,6 +300,8 @@ class BackgroundProcess:
         while await pool.fetchval(FORGET_REQUESTS, kept_for, _BATCH) == _BATCH:
             continue
         while await pool.fetchval(FORGET_WINDOWS, _BATCH) == _BATCH:
+            continue
+        while await pool.fetchval(FORGET_SESSIONS, sessions.IDLE, _BATCH) == _BATCH:
             continue
         while await forget_mail(self.database, _BATCH) == _BATCH:
             continue

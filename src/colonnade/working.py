@@ -6,7 +6,7 @@ import asyncio
 from colonnade import worker
 from colonnade.installation import direct_address_of
 from colonnade.processes import belong_to, set_up_logs
-from colonnade.settings import Settings, master_key_of, pepper_of
+from colonnade.settings import Settings, masters_of, pepper_of
 
 
 def work(settings: Settings) -> None:
@@ -14,7 +14,7 @@ def work(settings: Settings) -> None:
     set_up_logs(settings)
     # A worker listens and holds advisory locks, so it goes around a pooler.
     address = direct_address_of(settings)
-    options = worker.options_from(settings, address, pepper_of(settings), master_key_of(settings))
+    options = worker.options_from(settings, address, pepper_of(settings), masters_of(settings))
     asyncio.run(worker.work(options))
 
 

@@ -55,7 +55,7 @@ def test_the_data_key_of_one_secret_does_not_open_another() -> None:
 def test_another_master_key_is_told_apart_from_damage() -> None:
     sealed = seal(MASTERS, "sk-secret", CONTEXT)
 
-    for masters in (MasterKeys.single(TWO), MasterKeys({2: ONE}, 2)):
+    for masters in (MasterKeys.single(TWO), MasterKeys({2: TWO}, 2)):
         with pytest.raises(OtherMasterKey) as refused:
             unseal(masters, sealed, CONTEXT)
         assert "sk-secret" not in str(refused.value)

@@ -18,7 +18,7 @@ from colonnade import app
 from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database
 from colonnade.integrations import MasterKeys
-from colonnade.settings import Settings, master_key_of, pepper_of
+from colonnade.settings import Settings, masters_of, pepper_of
 from tests.serving import an_address
 
 MOVING: Final = {"api_key_use", "request_log", "workspace_activity"}
@@ -75,7 +75,7 @@ async def installed(address: Address, tmp_path_factory: pytest.TempPathFactory) 
     """The whole application on the database of this test process."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("installed"), secret_key=SecretStr("of the tests " * 4))
     application = app.create(settings, address)
-    pepper, masters = pepper_of(settings), MasterKeys.single(master_key_of(settings))
+    pepper, masters = pepper_of(settings), masters_of(settings)
     database, worker = (Database(address, role, pepper) for role in ("colonnade_app", "colonnade_worker"))
     await database.open()
     await worker.open()

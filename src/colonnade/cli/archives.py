@@ -18,6 +18,7 @@ FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 DUMP: Final = "database.dump"
 SECRET: Final = "secret.key"  # noqa: S105 (the name of a file)
+FORMER_SECRETS: Final = "former-secrets.json"
 PUBLISHED: Final = "published"
 _CHUNK: Final = 1 << 20
 
@@ -162,7 +163,7 @@ class Archive:
 
 def _is_inside(name: str) -> bool:
     path = PurePosixPath(name)
-    if name in {MANIFEST, DUMP, SECRET}:
+    if name in {MANIFEST, DUMP, SECRET, FORMER_SECRETS}:
         return True
     return path.parts[:1] == (PUBLISHED,) and len(path.parts) > 1 and ".." not in path.parts and "\0" not in name
 

@@ -11,14 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from colonnade.cli.archives import DUMP, PUBLISHED, SECRET, Archive, BadArchive, Manifest, Packer
+from colonnade.cli.archives import DUMP, FORMER_SECRETS, PUBLISHED, SECRET, Archive, BadArchive, Manifest, Packer
 from colonnade.cli.console import err, fail
 from colonnade.cli.dumping import ToolFailed, dump, load
 from colonnade.cli.runtime import bring_up_to_date, database_running, explained
 from colonnade.ground.core.instants import format_instant
 from colonnade.ground.db import embedded
 from colonnade.ground.db.migrating import migrations
-from colonnade.settings import Settings, fingerprint_of
+from colonnade.settings import Settings, fingerprints_of
 
 _UNIMPORTANT: Final = frozenset({"lost+found"})
 """What an empty disk holds of its own."""
@@ -45,6 +45,8 @@ def _pack(settings: Settings, target: Path, scratch: Path) -> Manifest:
         packer.add(DUMP, scratch / DUMP)
         if settings.secret_key is None:
             packer.add(SECRET, settings.secret_file)
+        if settings.former_secrets_file.exists():
+            packer.add(FORMER_SECRETS, settings.former_secrets_file)
         for path in _published(settings.published):
             packer.add(f"{PUBLISHED}/{path.relative_to(settings.published).as_posix()}", path)
         manifest = Manifest(
@@ -52,7 +54,7 @@ def _pack(settings: Settings, target: Path, scratch: Path) -> Manifest:
             made_at=format_instant(datetime.now(UTC)),
             migration=newest,
             secret="setting" if settings.secret_key is not None else "file",
-            fingerprint=fingerprint_of(settings),
+            fingerprint=fingerprints_of(settings)[0],
             rows=rows,
             files=packer.digests,
         )
@@ -120,7 +122,7 @@ def _build(settings: Settings, archive: Archive) -> None:
     with err.status("Unpacking the backup …"):
         for name in archive.names():
             archive.unpack(name, inner.data / name)
-    if fingerprint_of(inner) != archive.manifest.fingerprint:
+    if archive.manifest.fingerprint not in fingerprints_of(inner):
         raise BadArchive("The secret in the backup is not the one that it was made with.")
     cluster = embedded.start(inner.data, account=settings.database_user)
     try:
@@ -160,7 +162,7 @@ def _require_fitting(settings: Settings, manifest: Manifest) -> None:
         fail(
             "The secret of this installation was given by a setting and is not in the backup: set COLONNADE_SECRET_KEY."
         )
-    if given and fingerprint_of(settings) != manifest.fingerprint:
+    if given and manifest.fingerprint not in fingerprints_of(settings):
         fail("COLONNADE_SECRET_KEY is not the secret that this backup was made with; no key of it would be valid.")
 
 

@@ -13,7 +13,7 @@ from colonnade.ground.core.refusals import Refused
 from colonnade.ground.db import embedded, external
 from colonnade.ground.db.database import UNREACHABLE, Database
 from colonnade.ground.db.migrating import MigrationRefused, migrate
-from colonnade.installation import APP, address_of, direct_address_of, owner_of, role_passwords
+from colonnade.installation import APP, address_of, direct_address_of, former_role_passwords, owner_of, role_passwords
 from colonnade.schema import STEPS
 from colonnade.settings import PREFIX, Settings, pepper_of
 
@@ -57,7 +57,8 @@ async def bring_up_to_date(settings: Settings, *, adopt_roles: bool = False) -> 
     address = direct_address_of(settings)
     with entering_database():
         if settings.database_url is not None:
-            await external.prepare(address, owner_of(settings), role_passwords(settings), adopt=adopt_roles)
+            passwords = external.RolePasswords(role_passwords(settings), former_role_passwords(settings), adopt_roles)
+            await external.prepare(address, owner_of(settings), passwords)
         connection = await asyncpg.connect(**address.arguments(owner_of(settings)))
     try:
         return await migrate(connection, STEPS)

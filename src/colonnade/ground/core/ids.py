@@ -78,7 +78,7 @@ def new_id(prefix: str) -> str:
 
 
 def first_id(prefix: str, at: datetime, *, later_seconds: int = 0) -> str:
-    """The least id of this noun that could have been made so long after this instant: where its time begins among ids."""
+    """The least id of this noun that could have been made so long after this instant: where that time begins."""
     milliseconds = int(at.timestamp() * 1000) + later_seconds * 1000
     return f"{prefix}_{_text(min(max(milliseconds, 0), 0xFFFF_FFFF_FFFF) << 80)}"
 

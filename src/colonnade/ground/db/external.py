@@ -4,7 +4,8 @@ Rights inside the database belong to the migrations; starting and backing up tha
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -74,25 +75,36 @@ def _protection(query: Mapping[str, str]) -> ssl.SSLContext | str | None:
     return context
 
 
-async def prepare(address: Address, owner: str, passwords: Mapping[str, str], *, adopt: bool = False) -> None:
+@dataclass(frozen=True, slots=True)
+class RolePasswords:
+    """The passwords that the roles shall have, and by which those that are there already are known to be ours."""
+
+    wanted: Mapping[str, str]
+    former: Sequence[Mapping[str, str]] = ()
+    adopt: bool = False
+    """Whether roles with other passwords are taken over."""
+
+
+async def prepare(address: Address, owner: str, passwords: RolePasswords) -> None:
     """Make the roles that serve, work and look up, each with its password; a second call finds nothing to do.
 
     Refuses a server that is too old, an owner who may not make roles, and, unless they are to be adopted, roles that
-    are there with other passwords: they may be those of another installation on the same server.
+    are there with passwords that are neither ours nor were: they may be another installation's on the same server.
     """
     connection = await asyncpg.connect(**address.arguments(owner))
     try:
         await _require_new_enough(connection)
         known = {row["rolname"] for row in await connection.fetch("select rolname from pg_roles")}
-        missing = [role for role in (*passwords, LOOKUP) if role not in known]
-        foreign = [role for role in passwords if role in known and not await _opens(address, role)]
-        if foreign and not adopt:
+        missing = [role for role in (*passwords.wanted, LOOKUP) if role not in known]
+        changed = [role for role in passwords.wanted if role in known and not await _opens(address, role)]
+        foreign = [role for role in changed if not await _opened_before(address, role, passwords.former)]
+        if foreign and not passwords.adopt:
             raise CannotPrepare(
                 f"The roles {' and '.join(foreign)} of this server have other passwords: another installation uses it,"
                 " or this one had another secret key. To take them over: colonnade migrate --adopt-roles"
             )
         async with connection.transaction():
-            await _make(connection, missing, foreign, passwords)
+            await _make(connection, missing, changed, passwords.wanted)
     finally:
         await connection.close()
 
@@ -102,6 +114,14 @@ async def _require_new_enough(connection: Connection) -> None:
     if number < OLDEST:
         found, oldest = number // 10_000, OLDEST // 10_000
         raise CannotPrepare(f"The server is PostgreSQL {found}; Colonnade needs {oldest} or newer.")
+
+
+async def _opened_before(address: Address, role: str, former: Sequence[Mapping[str, str]]) -> bool:
+    """Whether the role has the password of a secret that was in use before."""
+    for passwords in former:
+        if await _opens(replace(address, passwords=passwords), role):
+            return True
+    return False
 
 
 async def _opens(address: Address, role: str) -> bool:
@@ -116,7 +136,7 @@ async def _opens(address: Address, role: str) -> bool:
     return True
 
 
-async def _make(connection: Connection, missing: list[str], foreign: list[str], passwords: Mapping[str, str]) -> None:
+async def _make(connection: Connection, missing: list[str], changed: list[str], passwords: Mapping[str, str]) -> None:
     # Where it is allowed, a statement that fails is not logged together with the password in it.
     for name, value in _QUIET.items():
         await _try(connection, f"set local {name} = '{value}'")
@@ -124,7 +144,7 @@ async def _make(connection: Connection, missing: list[str], foreign: list[str], 
         for role in missing:
             kind = "login" if role in passwords else "nologin"
             await connection.execute(f"create role {role} {kind} nosuperuser nocreaterole nocreatedb nobypassrls")
-        for role in [*missing, *foreign]:
+        for role in [*missing, *changed]:
             if role in passwords:
                 await _set_password(connection, role, passwords[role])
         # Set up beforehand by an administrator, both are in order already and need no right of ours.
