@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from colonnade.cli import agency_words, backing, examining, importing, tables, upping
+from colonnade.cli import agency_words, backing, examining, importing, isolation_words, person_words, tables, upping
 from colonnade.cli.console import FAILED, answer_json, err, out
 from colonnade.cli.entering import within_agency
 from colonnade.cli.options import Agency, Data, Json
@@ -33,7 +33,9 @@ imports = typer.Typer(help="Bring in what you have elsewhere.", no_args_is_help=
 main.add_typer(agency_words.agency, name="agency")
 main.add_typer(agency_words.key, name="key")
 main.add_typer(agency_words.credit, name="credits")
+main.add_typer(person_words.person, name="person")
 main.add_typer(imports, name="import")
+main.command("verify-isolation")(isolation_words.verify_isolation)
 
 _MARKS = {"ok": "[green]✓[/]", "note": "[yellow]•[/]", "bad": "[bold red]✗[/]"}
 
@@ -192,6 +194,6 @@ def _tell(outcome: importing.Outcome, *, dry: bool) -> None:
         for bad in one["errors"]:
             where = ", ".join(word for word in (one["name"], bad["column"]) if word)
             err.print(f"Line {one['line']}: {where or 'the line'}: {bad['detail']}", markup=False)
-    made, changed = ("Would make", "would change") if dry else ("Made", "changed")
+    made, changed = ("Would make", "change") if dry else ("Made", "changed")
     counts = f"{len(outcome.unchanged)} are as they were, {len(outcome.refused)} lines are bad"
     out.print(f"{made} {len(outcome.created)} workspaces and {changed} {len(outcome.changed)}; {counts}.")

@@ -8,7 +8,17 @@ from colonnade.tenancy.sessions.desk import STATE, Desk
 from colonnade.tenancy.sessions.entrance import Arrival, Entrance
 from colonnade.tenancy.sessions.hashing import Hasher
 from colonnade.tenancy.sessions.keeper import Cookie, SessionKeeper, csrf_token, standing_of
-from colonnade.tenancy.sessions.model import Attempt, Codes, Membership, Person, Session, SignedIn, Started, Visitor
+from colonnade.tenancy.sessions.model import (
+    IDLE,
+    Attempt,
+    Codes,
+    Membership,
+    Person,
+    Session,
+    SignedIn,
+    Started,
+    Visitor,
+)
 from colonnade.tenancy.sessions.service import (
     begin_totp,
     change_password,
@@ -26,6 +36,7 @@ from colonnade.tenancy.sessions.service import (
 from colonnade.tenancy.sessions.store import memberships, person, person_by_email, person_by_id
 
 __all__ = [
+    "IDLE",
     "STATE",
     "Arrival",
     "Attempt",
