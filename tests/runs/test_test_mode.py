@@ -32,7 +32,8 @@ from tests.serving import a_key, served
 __all__ = ["alone", "provider"]
 
 PROFILE = {"name": "Northlight", "website": "https://northlight.example", "branding": {"primaryColor": "#0a5c8a"}}
-SETTINGS = {"defaultModel": "openai:model-1", "rotateAfterDays": 30, "defaultApprovalPolicy": {"publish": "auto"}}
+POLICY = {"publish": "auto", "outreach_send": "auto", "indexing_submit": "require_approval"}
+SETTINGS = {"defaultModel": "openai:model-1", "rotateAfterDays": 30, "defaultApprovalPolicy": POLICY}
 
 
 @pytest_asyncio.fixture

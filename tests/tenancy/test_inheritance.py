@@ -12,7 +12,8 @@ from colonnade.ground.core.ids import new_id
 from colonnade.ground.core.refusals import Refused
 from colonnade.ground.core.scopes import AGENCY_SCOPES
 from colonnade.tenancy.agencies import GATES, LOCKABLE, Agency
-from colonnade.tenancy.workspaces.settings import effective, require_settable
+from colonnade.tenancy.agencies.model import settings_in_force
+from colonnade.tenancy.workspaces.settings import effective, leaves, require_settable
 from tests.factories import agency_caller
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -101,6 +102,62 @@ def test_every_value_is_the_one_that_its_source_names(
             assert value == above[gate]
         else:
             assert gate not in above
+
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "primaryLocation": st.sampled_from(["uk", "de"]),
+    "primaryLanguage": st.sampled_from(["en", "de"]),
+    "defaultModel": st.sampled_from(["model-a", "model-b"]),
+    "creditPool": st.sampled_from(["workspace", "agency"]),
+    "borrowLimit": st.integers(0, 3),
+    "byok": st.sampled_from([{"openai": True}, {"openai": False}]),
+    "publishing": st.just({"kind": "webhook", "url": "https://cms.example/in"}),
+}
+OWN = st.fixed_dictionaries(
+    {}, optional={**VALUES, "approvalPolicy": st.dictionaries(st.sampled_from(GATES), GATE_WORDS)}
+)
+ABOVE = st.fixed_dictionaries(
+    {},
+    optional={
+        "defaultModel": VALUES["defaultModel"],
+        "creditPool": VALUES["creditPool"],
+        "defaultApprovalPolicy": st.dictionaries(st.sampled_from(GATES), GATE_WORDS),
+        "lockedSettings": st.lists(st.sampled_from(LOCKABLE), unique=True),
+    },
+)
+
+
+@given(own=OWN, above=ABOVE)
+def test_every_setting_comes_from_the_nearest_that_may_say_and_its_source_tells_which(
+    own: dict[str, Any], above: dict[str, Any]
+) -> None:
+    nothing = effective({}, {})
+    of_agency = {**{f"approvalPolicy.{g}": w for g, w in above.get("defaultApprovalPolicy", {}).items()}, **above}
+
+    found = effective(above, own)
+
+    assert found.values.keys() == nothing.values.keys()
+    assert found.sources.keys() == nothing.sources.keys() == leaves(found.values).keys()
+    for path, value in leaves(found.values).items():
+        is_locked = {path, path.partition(".")[0]} & set(above.get("lockedSettings", ())) != set()
+        told = [("workspace", leaves(own)[path])] if path in leaves(own) and not is_locked else []
+        told += [("agency", of_agency[path])] if path in of_agency else []
+        told += [("default", leaves(nothing.values)[path])]
+        assert (found.sources[path], value) == ({"source": told[0][0], "locked": is_locked}, told[0][1]), path
+
+
+@given(above=ABOVE)
+def test_what_the_agency_is_told_to_hold_is_what_its_workspaces_inherit(above: dict[str, Any]) -> None:
+    values, sources = settings_in_force(above)
+    inherited = effective(above, {})
+
+    assert values["creditPool"] == inherited.values["creditPool"]
+    assert values["defaultModel"] == inherited.values["defaultModel"]
+    assert values["defaultApprovalPolicy"] == inherited.values["approvalPolicy"]
+    for name in ("creditPool", "defaultModel"):
+        assert sources[name] == inherited.sources[name]["source"]
+    for gate in GATES:
+        assert sources[f"defaultApprovalPolicy.{gate}"] == inherited.sources[f"approvalPolicy.{gate}"]["source"]
 
 
 @pytest.mark.parametrize(

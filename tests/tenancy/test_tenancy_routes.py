@@ -261,7 +261,7 @@ async def test_the_agencys_policy_is_inherited_and_can_be_locked(
     locked = await client.get(f"{path}/settings", headers=key)
     refused = await client.patch(path, headers=key, json={"settings": {"approvalPolicy": {"publish": "auto"}}})
 
-    assert answer.json()["defaultApprovalPolicy"] == policy
+    assert answer.json()["defaultApprovalPolicy"] == {**policy, "indexing_submit": "auto"}
     for found, value, source, is_locked in (
         (inherited, "auto", "agency", False),
         (own, "require_approval", "workspace", False),
@@ -313,7 +313,8 @@ async def test_the_agencys_profile_and_settings_are_read_and_merged(
     assert (await client.get("/v1/agency", headers=key)).json() == profile.json()
     assert {error["pointer"] for error in bad.json()["errors"]} == {"/name", "/branding/primaryColor"}
     assert settings.json()["lockedSettings"] == []
-    assert settings.json()["creditPool"] is None
+    assert settings.json()["creditPool"] == "agency"
+    assert settings.json()["settingSources"]["creditPool"] == {"source": "default"}
 
 
 async def test_the_audit_log_tells_who_did_what_from_the_newest_on(

@@ -22,7 +22,7 @@ from colonnade.ground.web import (
 )
 from colonnade.ground.web.checked import CheckedBody
 from colonnade.tenancy import agencies
-from colonnade.tenancy.agencies.model import PROFILE, SETTINGS, Agency
+from colonnade.tenancy.agencies.model import PROFILE, SETTINGS, Agency, settings_in_force
 from colonnade.tenancy.agencies.pictures import MEDIA_TYPES, MOST_BYTES, draw
 
 PUBLIC_URL: Final = "public_url"
@@ -99,38 +99,46 @@ class AgencyShown(Shown):
         )
 
 
+class SettingSource(Shown):
+    """Where a setting's value comes from."""
+
+    source: str = Field(description="`agency` where the agency has set it, else `default`.")
+
+
 class AgencySettingsShown(Shown):
-    """What the agency has set; null and absent gates mean the installation's default."""
+    """What holds in the agency; what it has not set is the default. A null sent for a setting goes back to that."""
 
     default_approval_policy: dict[str, str] = Field(description="For each gate `auto` or `require_approval`.")
     locked_settings: list[str] = Field(description="Settings that no workspace may set for itself.")
     approval_rules: dict[str, dict[str, Any]] = Field(description="For each gate people, timeoutSeconds, routedTo.")
-    default_model: str | None
-    credit_pool: str | None
-    credit_cycle: dict[str, Any] | None
-    timezone: str | None
-    ip_allowlist: list[str] | None
-    require_two_factor: bool | None
+    default_model: str | None = Field(description="Null: the installation's.")
+    credit_pool: str
+    credit_cycle: dict[str, Any]
+    timezone: str
+    ip_allowlist: list[str] = Field(description="From where keys may be used and members sign in; empty: anywhere.")
+    require_two_factor: bool
     link_limit: int | None
     rotate_after_days: int | None
+    setting_sources: dict[str, SettingSource] = Field(description="For each path where its value comes from.")
     updated_at: Instant
 
     @classmethod
     def of(cls, agency: Agency) -> "AgencySettingsShown":
         """The settings as callers read them."""
-        own = agency.settings
+        values, sources = settings_in_force(agency.settings)
         return cls(
-            default_approval_policy=own.get("defaultApprovalPolicy", {}),
-            locked_settings=own.get("lockedSettings", []),
-            approval_rules=own.get("approvalRules", {}),
-            default_model=own.get("defaultModel"),
-            credit_pool=own.get("creditPool"),
-            credit_cycle=own.get("creditCycle"),
-            timezone=own.get("timezone"),
-            ip_allowlist=own.get("ipAllowlist"),
-            require_two_factor=own.get("requireTwoFactor"),
-            link_limit=own.get("linkLimit"),
-            rotate_after_days=own.get("rotateAfterDays"),
+            default_approval_policy=values["defaultApprovalPolicy"],
+            locked_settings=values["lockedSettings"],
+            approval_rules=values["approvalRules"],
+            default_model=values["defaultModel"],
+            credit_pool=values["creditPool"],
+            credit_cycle=values["creditCycle"],
+            timezone=values["timezone"],
+            ip_allowlist=values["ipAllowlist"],
+            require_two_factor=values["requireTwoFactor"],
+            link_limit=values["linkLimit"],
+            rotate_after_days=values["rotateAfterDays"],
+            setting_sources={path: SettingSource(source=source) for path, source in sources.items()},
             updated_at=agency.updated_at,
         )
 
@@ -193,7 +201,8 @@ async def remove_agency_logo(request: Request) -> Response:
 async def read_agency_settings(request: Request) -> Response:
     """Read the agency's settings.
 
-    Workspaces inherit them unless they set their own value and the setting is not locked.
+    The values that hold, with their sources. Workspaces inherit them unless they set their own value and the setting
+    is not locked.
     """
     call = call_of(request)
     async with call.reading() as tx:
@@ -206,8 +215,8 @@ async def read_agency_settings(request: Request) -> Response:
 async def change_agency_settings(request: Request, body: ChangeAgencySettings) -> Response:
     """Change the agency's settings.
 
-    Approval policies, approval rules, locks, credit pool and credit cycle need the scope `workspaces:govern` besides.
-    An allowlist without the caller's own address is refused.
+    A merge patch; null goes back to the default. Approval policies, approval rules, locks, credit pool and credit
+    cycle need the scope `workspaces:govern` besides. An allowlist without the caller's own address is refused.
     """
     call = call_of(request)
     async with call.writing() as tx:
