@@ -5,7 +5,7 @@ keeper that the HTTP door asks. A key's text is shown once and stored nowhere.
 """
 
 from colonnade.ground.db.rings import RingOptions
-from colonnade.tenancy.keys.keeper import KeyKeeper, Limiter, Taken, Uses, rate_of, subject_of
+from colonnade.tenancy.keys.keeper import MOMENTS, KeyKeeper, Limiter, Taken, Uses, rate_of, subject_of
 from colonnade.tenancy.keys.makers import narrow_made_by, revoke_made_by, standing_made_by
 from colonnade.tenancy.keys.model import (
     USUAL_RATE,
@@ -23,6 +23,7 @@ from colonnade.tenancy.keys.ring import KeyRing, Verified, agency_networks
 from colonnade.tenancy.keys.service import count, for_installation, get, mint, page, revoke, roll, update
 
 __all__ = [
+    "MOMENTS",
     "USUAL_RATE",
     "Changes",
     "Draft",

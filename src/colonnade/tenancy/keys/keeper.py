@@ -1,10 +1,11 @@
 """What the HTTP door asks of keys: the doorkeeper, made of the ring, the rate limiter and the notes of last use."""
 
 import ipaddress
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from colonnade.ground.core.addresses import read_address
@@ -103,13 +104,17 @@ def subject_of(address: str | None) -> str:
     return f"address:{known}"
 
 
-NOTE_USES: Final = "select note_key_uses($1, $2, $3)"
+MOMENTS: Final = """array(select clock_timestamp() - make_interval(secs => u.ago)
+      from unnest($2::float8[]) with ordinality as u (ago, n) order by u.n)"""
+"""When uses were, on the database's clock, told by how long ago they are: clocks of processes differ."""
+
+NOTE_USES: Final = f"select note_key_uses($1, {MOMENTS}, $3)"
 
 
 @dataclass(frozen=True, slots=True)
 class _Use:
     id: str
-    at: datetime
+    at: float
     address: str | None
 
 
@@ -124,7 +129,7 @@ class Uses:
     def add(self, identity: str, address: str | None) -> None:
         """Take note of a use; returns at once."""
         known = read_address(address)
-        self._writer.add(_Use(identity, datetime.now(UTC), None if known is None else str(known)))
+        self._writer.add(_Use(identity, time.monotonic(), None if known is None else str(known)))
 
     async def flush(self) -> None:
         """Write what is there now."""
@@ -136,9 +141,9 @@ class Uses:
 
     async def _write(self, uses: Sequence[_Use]) -> None:
         latest = {use.id: use for use in uses}
-        notes = list(latest.values())
+        notes, now = list(latest.values()), time.monotonic()
         await self._database.lookup(
-            self._note, [use.id for use in notes], [use.at for use in notes], [use.address for use in notes]
+            self._note, [use.id for use in notes], [now - use.at for use in notes], [use.address for use in notes]
         )
 
 

@@ -5,13 +5,14 @@ from datetime import timedelta
 from typing import Any, Final
 
 from colonnade.ground.db.database import Database, Record, Tx
+from colonnade.tenancy.keys import MOMENTS
 from colonnade.tenancy.sessions.model import RESET_LASTS, Membership, Person, Session
 
 CHANNEL: Final = "colonnade_sessions"
 """Where every process hears the id of a session that ended, or of a member, person or agency that changed."""
 
 LOOK_UP: Final = "select * from door_session($1)"
-NOTE_USES: Final = "select note_session_uses($1, $2, $3)"
+NOTE_USES: Final = f"select note_session_uses($1, {MOMENTS}, $3)"
 
 _FIELDS: Final = (
     *("agency_id", "id", "member_id", "person_id", "second_factor", "user_agent"),
