@@ -14,10 +14,11 @@ from colonnade.ground.core.ids import new_id
 from colonnade.ground.core.scopes import AGENCY_SCOPES
 from colonnade.ground.db.database import Database
 from colonnade.ground.web.envelope import EnvelopeOptions
-from colonnade.tenancy import audit, keys, workspaces
+from colonnade.tenancy import audit, keys, people, workspaces
 from colonnade.tenancy.keys import RateLimit
 from tests.factories import Home, a_workspace, an_agency
 from tests.serving import a_key, served
+from tests.tenancy.membership import a_member, the_owner
 
 NEW = {"name": "Acme Bikes", "slug": "acme", "timezone": "Europe/Berlin"}
 PATH = "/company/workspaces"
@@ -180,6 +181,23 @@ async def test_users_must_be_members_of_this_company(
     assert body["data"]["errors"] == {"userIds": [f"1: {is_none}", f"2: {is_none}", f"3: {is_none}"]}
     assert (await client.get(PATH, headers=company)).json() == {"workspaces": []}
     assert (await client.post(PATH, json={**NEW, "userIds": [home.owner_id]}, headers=company)).status_code == 200
+
+
+async def test_users_who_work_in_assigned_workspaces_alone_become_managers_of_the_new_one(
+    client: httpx2.AsyncClient, database: Database, home: Home, company: dict[str, str]
+) -> None:
+    everywhere, assigned, beside = [await a_member(database, home, "viewer") for _ in range(3)]
+    async with database.transaction(home.reach) as tx:
+        for member in (assigned, beside):
+            await people.change(tx, the_owner(home), member.id, people.Change(workspaces=[]), people.without_estate())
+
+    wanted = {**NEW, "userIds": [everywhere.id, assigned.id, assigned.id]}
+    made = await client.post(PATH, json=wanted, headers=company)
+
+    assert made.status_code == 200, made.text
+    async with database.transaction(home.reach) as tx:
+        found = [await people.find_colleague(tx, made.json()["id"], one.id) for one in (everywhere, assigned, beside)]
+    assert [one and one.role for one in found] == ["viewer", "manager", None]
 
 
 async def test_who_has_no_good_key_is_told_so_in_the_flat_shape(

@@ -2,7 +2,7 @@
 
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.refusals import NotFound
-from colonnade.ground.core.scopes import ROLES
+from colonnade.ground.core.scopes import ROLES, WORKSPACE_SCOPES
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import audit
 from colonnade.tenancy.people import assignment_store, store
@@ -36,12 +36,13 @@ async def find_colleague(tx: Tx, workspace_id: str, member_id: str) -> Colleague
 async def assign(tx: Tx, caller: Caller, workspace_id: str, member_id: str, role: WorkspaceRole) -> Colleague:
     """Give a member a role in a workspace; it adds to what the agency's role allows there, and never takes away.
 
-    The same role again changes nothing. Nobody gives a role whose scopes they lack.
+    The same role again changes nothing. Nobody gives a role that may do in a workspace what they lack themselves.
     """
     caller.require("members:write")
     if await store.lock(tx, member_id) is None:
         raise NotFound("member")
-    caller.require_all(ROLES[role])
+    # As for keys of a workspace: who may hand on what is done there need not be let in (`workspaces:act`) themselves.
+    caller.require_all(ROLES[role] & WORKSPACE_SCOPES)
     if await assignment_store.assign(tx, member_id, [Assignment(workspace_id, role)]):
         await store.touch(tx, member_id)
         after = {"role": role}

@@ -44,12 +44,13 @@ async def list_company_workspaces(request: Request) -> Response:
 async def add_company_workspace(request: Request, body: AddWorkspace) -> Response:
     """Create a workspace of the company.
 
-    Members named in `userIds` may work in it from then on.
+    Members named in `userIds` may work in it from then on: those who may not work everywhere become its managers.
     """
     call = call_of(request)
     async with call.writing() as tx:
-        workspace = await workspaces.create(tx, call.caller, fields=body.fields())
         await _require_members(tx, body.user_ids)
+        workspace = await workspaces.create(tx, call.caller, fields=body.fields())
+        await _let_in(tx, call.caller, workspace.id, body.user_ids)
         return call.answer(200, CompanyWorkspace.of(workspace))
 
 
@@ -148,3 +149,10 @@ async def _require_members(tx: Tx, member_ids: list[str]) -> None:
     ]
     if unknown:
         raise BadFields(unknown)
+
+
+async def _let_in(tx: Tx, caller: Caller, workspace_id: str, member_ids: list[str]) -> None:
+    """Members who may work everywhere have been let in already; the others become managers of this workspace."""
+    for member_id in dict.fromkeys(member_ids):
+        if await people.find_colleague(tx, workspace_id, member_id) is None:
+            await workspaces.appoint(tx, caller, workspace_id, member_id, "manager")
