@@ -50,7 +50,7 @@ class _Connection(asyncio.Protocol):
 
 async def _run(port: int, seconds: float, connections: int, paths: list[str]) -> dict[str, float]:
     loop = asyncio.get_running_loop()
-    head = f"Host: 127.0.0.1\r\nAuthorization: Bearer {os.environ['BENCH_KEY']}\r\n\r\n"
+    head = f"Host: 127.0.0.1\r\n{os.environ['BENCH_HEADER']}: {os.environ['BENCH_KEY']}\r\n\r\n"
     asks = cycle([f"GET {path} HTTP/1.1\r\n{head}".encode() for path in paths])
     took: list[float] = []
     begin = time.perf_counter()
@@ -73,7 +73,7 @@ async def _run(port: int, seconds: float, connections: int, paths: list[str]) ->
 
 
 def main() -> None:
-    """`python -m bench.client PORT SECONDS CONNECTIONS PATHS`, the key in the environment as BENCH_KEY."""
+    """`python -m bench.client PORT SECONDS CONNECTIONS PATHS`; BENCH_HEADER and BENCH_KEY tell how the key is sent."""
     port, seconds, connections, paths = sys.argv[1:5]
     told = uvloop.run(_run(int(port), float(seconds), int(connections), Path(paths).read_text().split()))
     print(json.dumps(told))

@@ -5,7 +5,7 @@ function init(arguments)
    for line in io.lines(arguments[1]) do
       paths[#paths + 1] = line
    end
-   headers["Authorization"] = "Bearer " .. os.getenv("BENCH_KEY")
+   headers[os.getenv("BENCH_HEADER")] = os.getenv("BENCH_KEY")
 end
 
 function request()

@@ -35,6 +35,8 @@ class Load:
     paths: Path
     key: str
     core: int | None
+    header: str = ""
+    """The header that takes the key as it is; usually it is a bearer's."""
 
     def run(self, port: int, *, seconds: float, connections: int) -> Sample:
         """Keep all connections busy for some seconds; an answer other than 200 ends the measurement."""
@@ -52,12 +54,17 @@ class Load:
     def _output(self, words: list[str]) -> str:
         return subprocess.run(
             words,
-            env={**os.environ, "BENCH_KEY": self.key},
+            env={**os.environ, **self._header()},
             preexec_fn=lambda: pin(self.core),
             stdout=subprocess.PIPE,
             check=True,
             text=True,
         ).stdout
+
+    def _header(self) -> dict[str, str]:
+        if self.header:
+            return {"BENCH_HEADER": self.header, "BENCH_KEY": self.key}
+        return {"BENCH_HEADER": "Authorization", "BENCH_KEY": f"Bearer {self.key}"}
 
 
 def _wrk(tool: str, connections: int, seconds: float) -> list[str]:
