@@ -133,6 +133,13 @@ class Server:
         listening = self.keeper.ring.is_listening
         return Check(ok=True, says="listening" if listening else "not listening; every key is looked up afresh")
 
+    async def log_is_sealed(self) -> Check:
+        """Whether what is recorded is sealed soon; a log that was found changed is told, and keeps nobody out."""
+        row = (await self.database.lookup("select * from seal_lag()"))[0]
+        says = f"{row['unsealed']} entries wait for their seal, the oldest for {row['oldest_seconds']:.1f} s"
+        broken = f"; {row['broken']} logs were found changed, see `colonnade audit verify --all`"
+        return Check(row["oldest_seconds"] < WORKERS_LATE_SECONDS, says + (broken if row["broken"] else ""))
+
     async def workers_follow(self) -> Check:
         """Whether a background process is alive; without one runs wait, while everything else is served."""
         row = (await self.database.lookup(WORKERS_STATE))[0]
@@ -198,6 +205,7 @@ def create(settings: Settings, address: Address) -> ASGIApp:
         "database": server.database_answers,
         "keys": server.keys_are_heard,
         "workers": server.workers_follow,
+        "audit log": server.log_is_sealed,
     }
     status.mount(app, probes, server.metrics)
     envelope = EnvelopeOptions(settings.trusted_proxies, body_limit(app, MOST_BYTES), ERROR_SHAPES)

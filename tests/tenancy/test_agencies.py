@@ -21,6 +21,8 @@ EVERYTHING: dict[str, Any] = {
     "requireTwoFactor": True,
     "linkLimit": 10,
     "rotateAfterDays": 90,
+    "auditRetentionDays": 400,
+    "requestLogRetentionDays": 30,
 }
 
 
@@ -75,6 +77,8 @@ async def test_every_setting_is_kept_and_null_unsets_it(database: Database) -> N
         ({"ipAllowlist": ["203.0.113.7", "fe80::1%eth0"]}, "/ipAllowlist/1"),
         ({"requireTwoFactor": "yes"}, "/requireTwoFactor"),
         ({"rotateAfterDays": 0}, "/rotateAfterDays"),
+        ({"auditRetentionDays": 29}, "/auditRetentionDays"),
+        ({"requestLogRetentionDays": 3651}, "/requestLogRetentionDays"),
         ({"colour": "red"}, "/colour"),
     ],
 )

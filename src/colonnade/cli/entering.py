@@ -20,7 +20,7 @@ def within_agency(settings: Settings, named: str | None, work: InAgency[Answer])
     """Do a command's work in the named agency, or in the only one."""
 
     async def enter(database: Database) -> Answer:
-        agency_id = _chosen(await agencies_here(settings), named)
+        agency_id = chosen(await agencies_here(settings), named)
         return await work(database, agencies.entering(agency_id))
 
     return with_database(settings, enter)
@@ -36,7 +36,8 @@ def in_transaction(settings: Settings, named: str | None, verb: Callable[[Tx, Ca
     return within_agency(settings, named, work)
 
 
-def _chosen(here: Sequence[asyncpg.Record], named: str | None) -> str:
+def chosen(here: Sequence[asyncpg.Record], named: str | None) -> str:
+    """The agency that is named, or the only one; anything else ends the command."""
     known = {str(row["agency_id"]): str(row["name"]) for row in here}
     if named is not None:
         if named not in known:

@@ -23,6 +23,7 @@ State = Literal["ok", "note", "bad"]
 
 _LITTLE_SPACE: Final = 1 << 30
 _SKEW_SECONDS: Final = 5.0
+_LATE_SECONDS: Final = 60.0
 
 # Tables behind the third wall say their class in a comment; those of no tenant say `global`.
 _UNGUARDED: Final = """
@@ -58,6 +59,7 @@ async def examine(settings: Settings, *, running: bool) -> list[Finding]:
                 findings += await _walls(connection)
                 findings.append(await _roles(settings))
                 findings.append(await _workers(connection, running=running))
+                findings.append(await _audit_log(connection, running=running))
     except Exception as error:  # whatever it is, the other findings are still worth telling
         findings.append(Finding("database", "bad", " ".join(str(error).split()) or type(error).__name__))
     return findings
@@ -88,6 +90,9 @@ def _folder(settings: Settings) -> Finding:
 
 
 def _secret(settings: Settings) -> Finding:
+    former = settings.former_secrets_file
+    if former.exists() and former.stat().st_mode & 0o077:
+        return Finding("secret", "bad", f"{former} can be read by others; run: chmod 600 {former}")
     if settings.secret_key is not None:
         return Finding("secret", "ok", "given by COLONNADE_SECRET_KEY")
     path = settings.secret_file
@@ -195,6 +200,16 @@ async def _workers(connection: Connection, *, running: bool) -> Finding:
     if alive:
         return Finding("workers", "ok", f"{alive} alive")
     return Finding("workers", "bad" if running else "note", "none has told of itself lately; runs wait for one")
+
+
+async def _audit_log(connection: Connection, *, running: bool) -> Finding:
+    lag = await connection.fetchrow("select * from seal_lag()")
+    assert lag is not None, "a function that always answers a row answered none"
+    if lag["broken"]:
+        return Finding("audit log", "bad", f"{lag['broken']} were found changed; see: colonnade audit verify --all")
+    late = running and lag["oldest_seconds"] > _LATE_SECONDS
+    says = f"{lag['unsealed']} entries wait for their seal, the oldest for {lag['oldest_seconds']:.1f} s"
+    return Finding("audit log", "bad" if late else "ok", says)
 
 
 def cannot_tell(settings: Settings, error: Exception) -> list[Finding]:

@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from colonnade.cli import agency_words, backing, examining, importing, isolation_words, person_words, tables, upping
+from colonnade.cli import (
+    agency_words,
+    audit_words,
+    backing,
+    examining,
+    importing,
+    isolation_words,
+    person_words,
+    tables,
+    upping,
+)
 from colonnade.cli.console import FAILED, answer_json, err, out
 from colonnade.cli.entering import within_agency
 from colonnade.cli.options import Agency, Data, Json
@@ -34,6 +44,8 @@ main.add_typer(agency_words.agency, name="agency")
 main.add_typer(agency_words.key, name="key")
 main.add_typer(agency_words.credit, name="credits")
 main.add_typer(person_words.person, name="person")
+main.add_typer(audit_words.audit_log, name="audit")
+main.add_typer(audit_words.secret, name="secret")
 main.add_typer(imports, name="import")
 main.command("verify-isolation")(isolation_words.verify_isolation)
 

@@ -35,6 +35,8 @@ SETTING_DEFAULTS: Final[Mapping[str, Any]] = {
     "requireTwoFactor": False,
     "linkLimit": None,
     "rotateAfterDays": None,
+    "auditRetentionDays": None,
+    "requestLogRetentionDays": None,
 }
 """What holds where the agency has set nothing; null: there is no such rule, or the installation's own holds."""
 
@@ -202,6 +204,8 @@ SETTINGS: Final = checking.shape(
         "requireTwoFactor": checking.boolean,
         "linkLimit": checking.integer(0, 1_000_000),
         "rotateAfterDays": checking.integer(1, 3650),
+        "auditRetentionDays": checking.integer(30, 36_500),
+        "requestLogRetentionDays": checking.integer(1, 3650),
     }
 )
 

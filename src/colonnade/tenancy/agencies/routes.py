@@ -119,6 +119,12 @@ class AgencySettingsShown(Shown):
     require_two_factor: bool
     link_limit: int | None
     rotate_after_days: int | None
+    audit_retention_days: int | None = Field(
+        description="After so many days audit entries lose `before` and `after`; null: never."
+    )
+    request_log_retention_days: int | None = Field(
+        description="For so many days calls stay in the request log; null: the installation's."
+    )
     setting_sources: dict[str, SettingSource] = Field(description="For each path where its value comes from.")
     updated_at: Instant
 
@@ -138,6 +144,8 @@ class AgencySettingsShown(Shown):
             require_two_factor=values["requireTwoFactor"],
             link_limit=values["linkLimit"],
             rotate_after_days=values["rotateAfterDays"],
+            audit_retention_days=values["auditRetentionDays"],
+            request_log_retention_days=values["requestLogRetentionDays"],
             setting_sources={path: SettingSource(source=source) for path, source in sources.items()},
             updated_at=agency.updated_at,
         )

@@ -2,8 +2,7 @@
 letting go of what is past its time."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -11,6 +10,7 @@ import structlog
 from colonnade.ground.core.callers import Reach
 from colonnade.ground.db.database import UNREACHABLE, Database, Record, Tx
 from colonnade.tenancy.audit.keeping import BATCH, cutoff, erase_payloads, house, note_verdict
+from colonnade.tenancy.audit.model import Announcement
 from colonnade.tenancy.audit.sealing import seal
 from colonnade.tenancy.audit.verifying import verify
 
@@ -22,19 +22,6 @@ DONE_ALL: Final = "delete from outbox where agency_id = $1 and id = any ($2)"
 
 _BATCH: Final = 500
 _LEASE_SECONDS: Final = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Announcement:
-    """A fact that was committed: ids alone; whoever reacts reads what is true by then."""
-
-    agency_id: str
-    id: str
-    workspace_id: str | None
-    event: str
-    resource_id: str
-    audit_id: str
-    at: datetime
 
 
 Reaction = Callable[[Tx, Announcement], Awaitable[None]]

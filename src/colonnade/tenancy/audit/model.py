@@ -50,6 +50,19 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Announcement:
+    """A fact that was committed: ids alone; whoever reacts reads what is true by then."""
+
+    agency_id: str
+    id: str
+    workspace_id: str | None
+    event: str
+    resource_id: str
+    audit_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Filters:
     """Which entries a page shows; a field that is none does not restrict."""
 
