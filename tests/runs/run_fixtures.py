@@ -18,6 +18,7 @@ from colonnade.ground.core.secrets import Secret
 from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database
 from colonnade.integrations import MasterKeys
+from colonnade.outbound.mail import MailOptions
 from colonnade.runs import approvals, invocations
 from colonnade.runs.approvals import Approval, Ruling
 from colonnade.runs.invocations import Run, RunState, StartRequest
@@ -140,7 +141,7 @@ def options(address: Address, folder: Path, **changes: Any) -> WorkerProcessOpti
         "drain_seconds": 4.0,
         **changes,
     }
-    return WorkerProcessOptions(address, PEPPER, MASTERS, folder, **chosen)
+    return WorkerProcessOptions(address, PEPPER, MASTERS, folder, MailOptions(folder / "mail"), **chosen)
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,8 @@ import pytest
 from colonnade.ground.core.callers import Reach
 from colonnade.ground.core.refusals import Refused
 from colonnade.ground.db.database import Database, Tx
-from colonnade.tenancy.audit.jobs import Announcement, announce
+from colonnade.tenancy.audit import Announcement
+from colonnade.tenancy.audit.jobs import announce
 from tests.factories import a_workspace, an_agency
 
 COUNT = "select count(*) from outbox where agency_id = $1"

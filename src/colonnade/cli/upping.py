@@ -64,9 +64,9 @@ def _run(settings: Settings, listener: socket.socket, made: Made | None, cluster
     words = ["--fd", str(listener.fileno())]
     children = [Child("server", "colonnade.serving", words, listener) for _ in range(settings.servers)]
     children += [Child("worker", "colonnade.working") for _ in range(settings.workers)]
-    supervisor = Supervisor(children, _environment(settings))
-    supervisor.begin()
     host, port = _reachable_host(settings.host), int(listener.getsockname()[1])
+    supervisor = Supervisor(children, {**_environment(settings), f"{PREFIX}PORT": str(port)})
+    supervisor.begin()
     try:
         if not supervisor.wait_until_ready(host, port):
             return supervisor.stopping

@@ -11,6 +11,7 @@ from colonnade.ground.core.callers import Reach
 from colonnade.ground.db.database import UNREACHABLE, Database, Record, Tx
 from colonnade.tenancy.audit.keeping import BATCH, cutoff, erase_payloads, house, note_verdict
 from colonnade.tenancy.audit.model import Announcement
+from colonnade.tenancy.audit.sealing import BATCH as SEAL_BATCH
 from colonnade.tenancy.audit.sealing import seal
 from colonnade.tenancy.audit.verifying import verify
 
@@ -76,6 +77,7 @@ TO_VERIFY: Final = "select * from agencies_to_verify($1, $2)"
 TO_ERASE: Final = "select * from agencies_to_erase()"
 
 _AGENCIES: Final = 100
+_BATCHES: Final = 20
 VERIFY_EVERY: Final = timedelta(days=7)
 
 
@@ -87,12 +89,23 @@ async def seal_all(database: Database) -> int:
     sealed = 0
     for row in await database.lookup(TO_SEAL, _AGENCIES):
         try:
-            async with database.transaction(Reach(row["agency_id"])) as tx:
-                sealed += await seal(tx)
+            sealed += await _seal_one(database, Reach(row["agency_id"]))
         except UNREACHABLE:
             raise
         except Exception:
             _log.exception("audit.sealing_failed", agency=row["agency_id"])
+    return sealed
+
+
+async def _seal_one(database: Database, reach: Reach) -> int:
+    """Some batches of one agency, so that a long queue is not looked through for each of them."""
+    sealed = 0
+    for _ in range(_BATCHES):
+        async with database.transaction(reach) as tx:
+            made = await seal(tx)
+        sealed += made
+        if made < SEAL_BATCH:
+            break
     return sealed
 
 
