@@ -1,6 +1,7 @@
 """How HTTP says API keys: those of the agency, those of a workspace, and who the caller is."""
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated, Final
 
 from fastapi import Query
@@ -10,7 +11,7 @@ from starlette.responses import Response
 from colonnade.ground.core.callers import Caller, Reach
 from colonnade.ground.core.refusals import NotFound
 from colonnade.ground.db.database import Tx
-from colonnade.ground.web import Call, PageOf, Place, Who, access, call_of, entity_tag, router
+from colonnade.ground.web import Call, PageOf, Place, Who, access, call_of, entity_tag, json_answer, router, to_json
 from colonnade.tenancy import agencies, keys, workspaces
 from colonnade.tenancy.keys import leak_routes
 from colonnade.tenancy.keys.care import care_of
@@ -27,6 +28,7 @@ FOR_ANYONE: Final = frozenset({leak_routes.PATH})
 """Paths at which no credential is looked at."""
 
 _EXTERNAL: Final = "ext:"
+_KEPT: Final = 1024
 
 
 @routes.get("/v1/whoami", response_model=WhoShown)
@@ -39,7 +41,15 @@ async def who_am_i(request: Request) -> Response:
     call = call_of(request)
     # The door has just read it, and asked whether it has changed since: there is nothing left to look up.
     known = call.visit.credential
-    return call.answer(200, WhoShown.of(call.caller, known if isinstance(known, keys.Key) else None))
+    if isinstance(known, keys.Key):
+        return json_answer(200, _written(known))
+    return call.answer(200, WhoShown.of_member(call.caller))
+
+
+@lru_cache(_KEPT)
+def _written(key: keys.Key) -> bytes:
+    """What a key is told of itself; written once for each content, which is the whole of the key."""
+    return to_json(WhoShown.of_key(key))
 
 
 @routes.get("/v1/api-keys", response_model=PageOf[KeyShown])

@@ -205,19 +205,33 @@ class WhoShown(Shown):
     addresses: Sequence[str] = Field(description="From where the key may be used; empty: from anywhere.")
 
     @classmethod
-    def of(cls, caller: Caller, key: Key | None) -> "WhoShown":
-        """The caller as it reads itself."""
-        kind: Literal["agency", "workspace", "member"] = "member" if key is None else key.scope
+    def of_key(cls, key: Key) -> "WhoShown":
+        """A key as it reads itself."""
         return cls(
-            kind=kind,
-            key_id=None if key is None else key.id,
+            kind=key.scope,
+            key_id=key.id,
+            agency_id=key.agency_id,
+            workspace_id=key.workspace_id,
+            workspaces="all" if key.reach.workspace_ids is None else key.reach.workspace_ids,
+            scopes=sorted(key.held),
+            mode=key.mode,
+            rate_limit=RateLimitShown.of(key.rate_limit),
+            addresses=[str(network) for network in key.ip_allowlist],
+        )
+
+    @classmethod
+    def of_member(cls, caller: Caller) -> "WhoShown":
+        """A member as they read themselves."""
+        return cls(
+            kind="member",
+            key_id=None,
             agency_id=caller.agency_id,
             workspace_id=caller.workspace_id,
             workspaces="all" if caller.reach.workspace_ids is None else caller.reach.workspace_ids,
             scopes=sorted(caller.scopes),
             mode=caller.mode,
-            rate_limit=None if key is None else RateLimitShown.of(key.rate_limit),
-            addresses=[] if key is None else [str(network) for network in key.ip_allowlist],
+            rate_limit=None,
+            addresses=[],
         )
 
 
