@@ -21,6 +21,11 @@ select {_COLUMNS}, e.hmac, u.xid
 from audit_unsealed u join audit_entry e on e.agency_id = $1 and e.id = u.entry_id
 where u.agency_id = $1 order by u.xid, u.entry_id limit $2
 """
+NOTE_LOST: Final = """
+update audit_unsealed u set lost = true
+where u.agency_id = $1 and not u.lost
+  and not exists (select from audit_entry e where e.agency_id = $1 and e.id = u.entry_id)
+"""
 HEAD: Final = "select * from audit_head where agency_id = $1"
 LAST_CHECKPOINT: Final = "select * from audit_checkpoint where agency_id = $1 order by position desc limit 1"
 
@@ -40,6 +45,11 @@ async def lock(tx: Tx) -> bool:
 async def waiting(tx: Tx, most: int) -> list[Record]:
     """What is to be sealed next: each follows all that was committed before its own transaction began."""
     return await tx.fetch(WAITING, tx.agency_id, most)
+
+
+async def note_lost(tx: Tx) -> None:
+    """Mark what waits for its seal and is no longer there, so that nobody looks for it again and everybody is told."""
+    await tx.execute(NOTE_LOST, tx.agency_id)
 
 
 async def head(tx: Tx) -> Head | None:

@@ -29,6 +29,7 @@ async def seal(tx: Tx) -> int:
         return 0
     rows = await seal_store.waiting(tx, BATCH)
     if not rows:
+        await seal_store.note_lost(tx)
         return 0
     links = chained(tx.pepper, tx.agency_id, await seal_store.head(tx), rows)
     await seal_store.add_links(tx, links, [row["xid"] for row in rows])

@@ -10,11 +10,13 @@ create table audit_unsealed (
     xid xid8 not null default pg_current_xact_id(),
     entry_id text collate "C" not null,
     recorded_at timestamptz not null default now(),
+    lost boolean not null default false,      -- the entry is gone: nothing to seal, and something to tell
     primary key (agency_id, xid, entry_id)
 );
 select enforce_tenancy('audit_unsealed', 'either');
 grant select, insert on audit_unsealed to colonnade_app;
 grant select, insert, delete on audit_unsealed to colonnade_worker;
+grant update (lost) on audit_unsealed to colonnade_worker;
 
 -- One link for every sealed entry. `hash` is a plain SHA-256, so that anybody can follow the chain; `mac` is made of it
 -- with a key that is not in the database, so that nobody can make another chain.
@@ -87,8 +89,8 @@ declare
 begin
     for one in select a.agency_id from list_agencies() a loop
         perform set_config('app.agency_id', one.agency_id, true), set_config('app.workspace_ids', '*', true);
-        insert into audit_unsealed (agency_id, workspace_id, xid, entry_id, recorded_at)
-        select e.agency_id, e.workspace_id, e.xid, e.id, e.at from audit_entry e where e.agency_id = one.agency_id;
+        insert into audit_unsealed (agency_id, workspace_id, xid, entry_id)
+        select e.agency_id, e.workspace_id, e.xid, e.id from audit_entry e where e.agency_id = one.agency_id;
     end loop;
     perform set_config('app.agency_id', '', true), set_config('app.workspace_ids', '', true);
 end $$;
@@ -102,7 +104,7 @@ grant select on audit_check to colonnade_lookup;
 
 create function agencies_to_seal(most integer) returns table (agency_id text)
 language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
-    select u.agency_id from audit_unsealed u group by u.agency_id order by min(u.recorded_at), u.agency_id limit most
+    select u.agency_id from audit_unsealed u where not u.lost group by u.agency_id order by min(u.recorded_at), u.agency_id limit most
 $$;
 
 create function agencies_to_verify(older_than interval, most integer) returns table (agency_id text)
@@ -115,8 +117,10 @@ $$;
 create function seal_lag() returns table (unsealed bigint, oldest_seconds double precision, broken bigint)
 language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
     select count(*), coalesce(extract(epoch from clock_timestamp() - min(u.recorded_at)), 0)::double precision,
-           (select count(*) from audit_check c where c.problem is not null)
-    from audit_unsealed u
+           (select count(*) from (
+                select c.agency_id from audit_check c where c.problem is not null
+                union select l.agency_id from audit_unsealed l where l.lost) as found)
+    from audit_unsealed u where not u.lost
 $$;
 
 -- Takes payloads away from entries of the agency in scope: older ones, or those of one workspace. Their digests stay, so
