@@ -23,6 +23,11 @@ FIRST = {
 }
 """What has to be done before, so that the operation has something to do."""
 
+FILES: dict[str, Any] = {
+    "POST /v1/agency/logo": {"files": {"file": ("logo.svg", b'<svg xmlns="http://www.w3.org/2000/svg"/>')}},
+}
+"""What is sent to operations that take a file."""
+
 NO_BODY: list[Any] = [None]
 
 CASES = [
@@ -46,7 +51,7 @@ def _with_ids_of(world: World, body: Any) -> Any:
 
 async def _call(installed: Installed, world: World, operation: Described, body: Any) -> httpx2.Response:
     key = world.keys["master"]
-    sent = {} if body is None else {"json": _with_ids_of(world, body)}
+    sent = {"json": _with_ids_of(world, body)} if body is not None else FILES.get(operation.name, {})
     headers = operation.headers(world.first.id, key)
     return await installed.call(key, operation.method, operation.of(world.ids), headers=headers, **sent)
 

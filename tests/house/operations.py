@@ -12,6 +12,7 @@ from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database
 from colonnade.ground.web import House, Place
 from colonnade.ground.web.applications import assemble
+from colonnade.ground.web.problems import shape_at
 from colonnade.tenancy import workspaces
 from tests.conftest import PEPPER
 from tests.house.installed import KeyHeld
@@ -31,6 +32,12 @@ class Described(isolation.Described):
     def of(self, ids: Mapping[str, str]) -> str:
         """The path with these ids of a world."""
         return self.at({name: ids[self.source(name)] for name in self.ids})
+
+    @property
+    def refuses_as(self) -> tuple[str, str]:
+        """Media type and schema of its refusals."""
+        other = shape_at(app.ERROR_SHAPES, self.path)
+        return ("application/problem+json", "Problem") if other is None else ("application/json", other.shape.__name__)
 
     def headers(self, workspace_id: str, key: KeyHeld) -> dict[str, str]:
         """The header that an agency key needs where nothing else names the workspace."""

@@ -74,7 +74,7 @@ def test_an_operation_is_told_in_full(operation: Described) -> None:
     for status, answer in told["responses"].items():
         assert answer["description"]
         if status >= "400":
-            assert list(answer["content"]) == ["application/problem+json"]
+            assert list(answer["content"]) == [operation.refuses_as[0]]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=named)
