@@ -154,7 +154,7 @@ def purge_steps(published: Path) -> list[Step]:
         return True
 
     async def remove_published(database: Database, caller: Caller, workspace_id: str) -> bool:
-        await content.remove_published(database, folder, caller, workspace_id)
+        await content.remove_published(database, caller, folder, workspace_id)
         return True
 
     return [stop_runs, close_pool, remove_published]

@@ -19,12 +19,12 @@ LATER_SCOPES: Final = {
     *("clients:create", "clients:delete", "clients:edit", "clients:read"),
     *("links:create", "links:delete", "links:edit", "links:read", "links:tokens"),
     *("keywords:read", "keywords:write", "outreach:read", "outreach:write", "research:read", "research:write"),
-    *("reports:read", "reports:write", "templates:read", "templates:write", "webhooks:read", "webhooks:write"),
-    *("credits:cap", "usage:write", "workspaces:purge"),
+    *("reports:read", "reports:write", "webhooks:read", "webhooks:write"),
+    *("credits:cap", "usage:write"),
 }
 LATER_PREFIXES: Final = {
     *("alert", "areq", "cap", "client", "file", "form", "kw", "page", "rfn", "sched", "skill"),
-    *("stmt", "tmpl", "whk"),
+    *("stmt", "whk"),
 }
 LATER_REASONS: Final = {"credits.cap_exceeded"}
 """Written down with the contract; their storeys are to come. What comes into use leaves the list."""

@@ -22,6 +22,7 @@ SLICES: Final = (
     "runs/invocations",
     "runs/approvals",
     "runs/bulk",
+    "outbound/templates",
 )
 
 ASKS_NOTHING: Final = {

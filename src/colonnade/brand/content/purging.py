@@ -10,7 +10,7 @@ from colonnade.ground.db.database import Database
 _AT_ONCE: Final = 500
 
 
-async def remove_published(database: Database, folder: FolderPublisher, caller: Caller, workspace_id: str) -> None:
+async def remove_published(database: Database, caller: Caller, folder: FolderPublisher, workspace_id: str) -> None:
     """Remove the files of all posts of the workspace; what another workspace wrote at the same place stays.
 
     A post that came out elsewhere stays where it is: nobody here can take it back.

@@ -1,8 +1,7 @@
 """Searching workspaces by any part of their names or by tags, at the same cost whatever the agency's size.
 
-Row security keeps operators that look inside a text away from indexes, so each workspace's terms (grams of three
-neighbouring characters, whole tags) lie in a table of their own. A search reads the rarest term of what is asked for;
-where even that one is common, the list is walked in its order instead and ends as soon as a page is full.
+Row security keeps operators that look inside a text away from indexes, so each workspace's terms (grams, whole tags) lie
+in a table of their own. A search follows its rarest term; where even that is common, the list is walked in its order.
 """
 
 import string
