@@ -9,6 +9,7 @@ import subprocess
 import sys
 from email import message_from_bytes, policy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -33,7 +34,7 @@ async def nothing_is_due(worker_database: Database) -> None:
     await worker_database.pool.execute("select claim_mail('nobody', 100000, 86400)")
 
 
-async def invited(database: Database, worker: Database, **draft: object) -> tuple[Home, people.Invitation]:
+async def invited(database: Database, worker: Database, **draft: Any) -> tuple[Home, people.Invitation]:
     """An agency that has just invited somebody, and the mail about it waits."""
     home = await an_agency(database)
     invitation = await an_invitation(database, home, **draft)
@@ -219,7 +220,7 @@ async def test_without_a_server_mails_lie_in_a_folder_for_the_owner_alone(
     assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(file.stat().st_mode)) == (0o700, 0o600)
     message = message_from_bytes(file.read_bytes(), policy=policy.default)
     assert message["To"] == invitation.email
-    assert await people.find_invitation(database, token_of(message)) is not None  # type: ignore[arg-type]
+    assert await people.find_invitation(database, token_of(message)) is not None
 
 
 async def test_a_worker_that_is_killed_while_it_sends_leaves_a_mail_that_is_sent_again(
