@@ -1,5 +1,6 @@
 """Scoped transactions: a `Tx` is made from a reach, sees nothing outside of it, and cannot commit by itself."""
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -235,12 +236,17 @@ class Database:
         async with self.pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
             return list(await connection.fetch(sql, *arguments))
 
-    async def connect(self) -> "asyncpg.Connection[Record]":
+    async def connect(self, *, timeout_seconds: float = 60) -> "asyncpg.Connection[Record]":
         """A connection of one's own, for listening or for a task that owns it; the caller closes it."""
         connection: asyncpg.Connection[Record] = await asyncpg.connect(
-            **self.address.arguments(self.role), command_timeout=60
+            **self.address.arguments(self.role), command_timeout=60, timeout=timeout_seconds
         )
-        await _prepare(connection)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await _prepare(connection)
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
 

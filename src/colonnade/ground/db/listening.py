@@ -93,12 +93,13 @@ class Listening:
 
     async def _listen(self) -> None:
         """Hear of changes for as long as the connection lives; what was known before it began may be old."""
-        connection = await self._database.connect()
+        connection = await self._database.connect(timeout_seconds=self._pulse.given_up_seconds)
         lost = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _connection: self._end(lost))
-            for channel in self._channels:
-                await connection.add_listener(channel, self._hear)
+            async with asyncio.timeout(self._pulse.given_up_seconds):
+                for channel in self._channels:
+                    await connection.add_listener(channel, self._hear)
             self._lose()
             while not lost.is_set():
                 await self._ask(connection)
