@@ -36,7 +36,7 @@ from colonnade.runs.writing import ModelOptions, Writers
 from colonnade.settings import Settings
 from colonnade.tenancy import sessions
 from colonnade.tenancy.agencies.jobs import TwinFollower
-from colonnade.tenancy.audit.jobs import Reactions, announce, erase_due, seal_all, verify_due
+from colonnade.tenancy.audit.jobs import Reactions, Sealer, announce, erase_due, verify_due
 from colonnade.tenancy.workspaces import Activity
 from colonnade.tenancy.workspaces.jobs import Step, purge_due
 
@@ -193,7 +193,7 @@ class BackgroundProcess:
 
     async def _work(self, stopping: asyncio.Event) -> None:
         await self._writers.prepare()
-        engine = self._engine()
+        engine, sealer = self._engine(), Sealer(self.database)
         _log.info("worker.started", worker=engine.worker_id)
         async with asyncio.TaskGroup() as group:
             carrying_out = group.create_task(engine.run(), name="carry out runs")
@@ -204,7 +204,7 @@ class BackgroundProcess:
                 group.create_task(self._announce(engine.worker_id), name="announce what happened"),
                 group.create_task(self._steadily("purging", self._purge), name="erase purged workspaces"),
                 group.create_task(self._steadily("deploying", self._deploy), name="deploy templates"),
-                group.create_task(self._seal(), name="seal the audit log"),
+                group.create_task(self._steadily("sealing", sealer.round, _SEAL_SECONDS), name="seal the audit log"),
                 group.create_task(self._steadily("sending mail", self._send_mail), name="send mail"),
             ]
             await stopping.wait()
@@ -242,17 +242,7 @@ class BackgroundProcess:
             if not taken:
                 await asyncio.sleep(_ANNOUNCE_SECONDS)
 
-    async def _seal(self) -> None:
-        while True:
-            sealed = 0
-            try:
-                sealed = await seal_all(self.database)
-            except Exception as error:
-                _log.warning("worker.sealing_failed", error=type(error).__name__)
-            if not sealed:
-                await asyncio.sleep(_SEAL_SECONDS)
-
-    async def _steadily(self, what: str, duty: Callable[[], Awaitable[int]]) -> None:
+    async def _steadily(self, what: str, duty: Callable[[], Awaitable[int]], rest: float = _LATER_SECONDS) -> None:
         """Do it again and again: at once while there is more, else after a rest."""
         while True:
             done = 0
@@ -263,7 +253,7 @@ class BackgroundProcess:
             except Exception as error:
                 _log.exception("worker.stumbled", what=what, error=type(error).__name__)
             if not done:
-                await asyncio.sleep(_LATER_SECONDS)
+                await asyncio.sleep(rest)
 
     async def _send_mail(self) -> int:
         return await send_due(self.database, self._options.mail, f"mail {os.getpid()}")

@@ -7,13 +7,14 @@ from typing import Any
 from colonnade.ground.core.secrets import Pepper
 from colonnade.ground.db.database import Connection, Database
 from colonnade.tenancy import audit
-from colonnade.tenancy.audit.jobs import seal_all
+from colonnade.tenancy.audit.jobs import Sealer
 from tests.factories import Home, an_agency
 
 
 async def all_sealed(worker_database: Database) -> None:
     """Seal until nothing of any agency waits."""
-    while await seal_all(worker_database):
+    sealer = Sealer(worker_database)
+    while await sealer.round():
         continue
 
 

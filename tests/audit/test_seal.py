@@ -11,7 +11,7 @@ from colonnade.ground.core.secrets import Pepper
 from colonnade.ground.db.database import Connection, Database
 from colonnade.tenancy import audit
 from colonnade.tenancy.audit import seal_store
-from colonnade.tenancy.audit.jobs import seal_all
+from colonnade.tenancy.audit.jobs import Sealer
 from colonnade.tenancy.audit.model import Entry, payload_digest
 from colonnade.tenancy.audit.sealing import seal
 from colonnade.tenancy.audit.seals import Head, Place, chain_hash, end_text, link_text, linked_text
@@ -363,7 +363,7 @@ async def test_two_that_seal_at_once_make_one_chain(database: Database, worker_d
 
     async def keep_sealing(writing: "asyncio.Future[Any]") -> None:
         while not writing.done():
-            await seal_all(worker_database)
+            await Sealer(worker_database).round()
 
     writing = asyncio.gather(*(write(home) for home in homes for _ in range(4)))
     await asyncio.gather(writing, *(keep_sealing(writing) for _ in range(3)))

@@ -1,6 +1,7 @@
 """What runs behind the audit log: telling what happened to the reactions that a worker lists, sealing, verifying, and
 letting go of what is past its time."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
@@ -78,23 +79,40 @@ TO_ERASE: Final = "select * from agencies_to_erase()"
 
 _AGENCIES: Final = 100
 _BATCHES: Final = 20
+_LONGEST_PAUSE_SECONDS: Final = 300.0
 VERIFY_EVERY: Final = timedelta(days=7)
 
 
-async def seal_all(database: Database) -> int:
-    """Seal what waits, agency by agency, those that wait longest first; how many entries that were.
+class Sealer:
+    """One for each worker; several take turns, agency by agency. One whose chain cannot be gone on with is tried again
+    after ever longer pauses, and keeps no other waiting."""
 
-    One agency that fails keeps none of the others waiting; it comes again with the next call.
-    """
-    sealed = 0
-    for row in await database.lookup(TO_SEAL, _AGENCIES):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._pauses: dict[str, tuple[float, float]] = {}
+        """The agencies that failed: until when they are let alone, and for how long that is."""
+
+    async def round(self) -> int:
+        """Seal what waits, those first that wait longest; how many entries that were."""
+        sealed = 0
+        for row in await self._database.lookup(TO_SEAL, _AGENCIES + len(self._pauses)):
+            agency_id = row["agency_id"]
+            if self._pauses.get(agency_id, (0.0, 0.0))[0] <= time.monotonic():
+                sealed += await self._try(agency_id)
+        return sealed
+
+    async def _try(self, agency_id: str) -> int:
         try:
-            sealed += await _seal_one(database, Reach(row["agency_id"]))
+            sealed = await _seal_one(self._database, Reach(agency_id))
         except UNREACHABLE:
             raise
         except Exception:
-            _log.exception("audit.sealing_failed", agency=row["agency_id"])
-    return sealed
+            pause = min(self._pauses.get(agency_id, (0.0, 0.5))[1] * 2, _LONGEST_PAUSE_SECONDS)
+            self._pauses[agency_id] = (time.monotonic() + pause, pause)
+            _log.exception("audit.sealing_failed", agency=agency_id, pause_seconds=pause)
+            return 0
+        self._pauses.pop(agency_id, None)
+        return sealed
 
 
 async def _seal_one(database: Database, reach: Reach) -> int:
