@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
-from colonnade import credits, integrations
+from colonnade import credits, integrations, isolation
 from colonnade.brand.content import routes as content_routes
 from colonnade.credits import routes as credits_routes
 from colonnade.faces import docs, logos, status
@@ -36,7 +36,7 @@ from colonnade.runs import bulk, invocations
 from colonnade.runs.approvals import routes as approvals_routes
 from colonnade.runs.bulk import routes as bulk_routes
 from colonnade.runs.invocations import routes as invocations_routes
-from colonnade.settings import Settings, masters_of, pepper_of
+from colonnade.settings import Settings, masters_of, pepper_of, report_key_of
 from colonnade.tenancy import agencies, keys, sessions, workspaces
 from colonnade.tenancy.agencies import routes as agencies_routes
 from colonnade.tenancy.audit import routes as audit_routes
@@ -200,6 +200,7 @@ def create(settings: Settings, address: Address) -> ASGIApp:
     setattr(app.state, sessions.STATE, server.desk)
     setattr(app.state, keys_routes.PARTNER, PartnerKeys(server.outgoing, settings.leak_keys_url))
     docs.mount(app, docs.DocsOptions(version("colonnade"), settings.public_url, lambda: document(app)))
+    isolation.mount(app, report_key_of(settings))
     logos.mount(app, functools.partial(agencies.find_logo, server.database))
     probes = {
         "database": server.database_answers,

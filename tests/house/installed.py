@@ -94,7 +94,10 @@ order by 1
 """
 
 
-_LINES: Final = "select t::text as line from %s t where agency_id = $1 order by 1"
+# When and from where a session was last used changes with each use.
+_LINES: Final = (
+    "select (to_jsonb(t) - '{last_seen_at,address}'::text[])::text as line from %s t where agency_id = $1 order by 1"
+)
 
 
 async def photograph(owner: "asyncpg.Connection[asyncpg.Record]", agency_id: str) -> dict[str, list[str]]:

@@ -64,10 +64,8 @@ class Stripped:
         return [agency_id, *(self._value(number, one, rows) for number, one in enumerate(types[1:], 2))]
 
     def _value(self, number: int, of_type: asyncpg.Type, rows: Rows) -> Any:
-        column = self.wanted(number)
-        known = [
-            rows[name][column] for name in self.tables if name in rows and rows[name].get(column or "") is not None
-        ]
+        column = self.wanted(number) or ""
+        known = [rows[name][column] for name in self.tables if rows.get(name, {}).get(column) is not None]
         if known:
             return [known[0]] if of_type.kind == "array" else known[0]
         return USUAL.get(of_type.name)

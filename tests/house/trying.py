@@ -9,11 +9,14 @@ import pytest_asyncio
 
 from colonnade import isolation
 from colonnade.isolation import Attempt, Belongings, Credential, Hidden, Outsider, State, Victim, Walker
+from tests.factories import a_signed_in
 from tests.house.installed import Installed, KeyHeld, ids_in, ids_of_workspace, photograph
 from tests.house.operations import Described, described
 from tests.house.world import World, home_of, outsiders
 
 OPERATIONS: Final[Sequence[Described]] = described()
+ROLES: Final = ("owner", "admin", "manager", "viewer")
+SESSIONS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,19 @@ async def credential(installed: Installed, key: KeyHeld) -> Credential:
     return isolation.told_by(key.name, [key.headers], told)
 
 
+async def signed_in(installed: Installed, world: World, role: str, only: str | None = None) -> Credential:
+    """A member of the world, signed in several times, for a session has a low limit; with `only` for that workspace."""
+    named = None if only is None else {only: role}
+    headers = [await a_signed_in(installed.database, world.home, role, workspaces=named) for _ in range(SESSIONS)]
+    told = (await installed.client.get("/v1/whoami", headers=headers[0])).json()
+    return isolation.told_by(role if only is None else "colleague", headers, told)
+
+
 async def belongings(installed: Installed, world: World) -> Belongings:
-    """What the world's owner is told of it."""
+    """What the world's owner is told of it, by key and signed in."""
     master = await credential(installed, world.keys["master"])
-    return await isolation.Harvest(installed.client, OPERATIONS, [master]).all()
+    owner = await signed_in(installed, world, "owner")
+    return await isolation.Harvest(installed.client, OPERATIONS, [master, owner]).all()
 
 
 async def _ended(installed: Installed, world: World) -> list[Credential]:
@@ -83,6 +95,9 @@ async def trial(installed: Installed, ours: World, theirs: World, a_schema_owner
         for key in outsiders(ours, theirs)
         for own in [home_of(key, ours, theirs)]
     ]
+    people = [Outsider(await signed_in(installed, ours, role), of_ours, ours.first.id) for role in ROLES]
+    colleague = await signed_in(installed, theirs, "manager", only=theirs.second.id)
+    people.append(Outsider(colleague, of_theirs, theirs.second.id, is_neighbour=True))
     rows = await photograph(a_schema_owner, theirs.home.agency_id)
     of_agency = {one for lines in rows.values() for line in lines for one in ids_in(line)} - of_ours.ids
     of_first = await ids_of_workspace(a_schema_owner, theirs.home.agency_id, theirs.first.id)
@@ -90,7 +105,7 @@ async def trial(installed: Installed, ours: World, theirs: World, a_schema_owner
         installed,
         Victim(of_theirs, theirs.first.id),
         theirs.home.agency_id,
-        [*tried_by, *(Outsider(one, Belongings(), None) for one in await _ended(installed, ours))],
+        [*tried_by, *people, *(Outsider(one, Belongings(), None) for one in await _ended(installed, ours))],
         Hidden(of_agency, of_theirs.words - of_ours.words),
         Hidden(of_first, []),
     )

@@ -60,7 +60,7 @@ class Temporary:
 
     async def test_mode(self, operator: Caller) -> Caller:
         """The operator in the agency's test twin."""
-        return agencies.entering(await agencies.ensure_test_twin(self._database, operator))
+        return agencies.entering(await agencies.ensure_test_twin(self._database, operator), mode="test")
 
     async def session(self, agency_id: str, member: Member) -> dict[str, str]:
         """The headers of a session of this member: its cookie, and the token that its writes bring along."""

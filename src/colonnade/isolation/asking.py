@@ -67,7 +67,7 @@ async def _ask(client: httpx2.AsyncClient, credential: Credential, wanted: Wante
         async with (
             asyncio.timeout(PATIENCE_SECONDS),
             client.stream(
-                wanted.method, wanted.path, params=dict(wanted.query), headers=headers, json=wanted.body
+                wanted.method, wanted.path, params=dict(wanted.query) or None, headers=headers, json=wanted.body
             ) as response,
         ):
             return Answered(response.status_code, dict(response.headers), await _text_of(response))

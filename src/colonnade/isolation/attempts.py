@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from colonnade.ground.core.ids import new_id
+from colonnade.ground.core.scopes import AGENCY_SCOPES
 from colonnade.ground.web.access import Who
 from colonnade.isolation.asking import Wanted
 from colonnade.isolation.belongings import Belongings
@@ -145,7 +146,7 @@ class _Trying:
         self, place: str, one: IdField, wanted: Wanted, twin: Wanted, *, swapped: Sequence[tuple[str, str]]
     ) -> Attempt:
         credential = self.outsider.credential
-        is_mighty = credential.reaches_all and credential.is_agency_wide and self._is_whole()
+        is_mighty = credential.reaches_all and credential.scopes >= AGENCY_SCOPES and self._is_whole()
         expected = frozenset({400}) if is_mighty else None
         if is_mighty and self.operation.access.scope is None:  # which scope is needed, the body itself tells
             expected = frozenset({400, 403})

@@ -27,7 +27,7 @@ _LOGS: Final = ("/v1/request-log", "/v1/whoami", "/v1/me", "/v1/audit-log")
 _WORDS: Final = frozenset({"name", "title", "slug", "externalId", "primaryDomain", "email", "website", "description"})
 _SHORTEST_WORD: Final = 8
 
-_WIDE: Final = {"scope": "agency", "limit": "100", "count": "exact", "status": ""}
+_WIDE: Final = {"scope": "agency", "limit": "100", "count": "exact"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +96,14 @@ class Harvest:
         self._credentials = credentials
         self.found = Belongings()
 
-    async def all(self, only_workspace: str | None = None) -> Belongings:
-        """Everything within reach of the credentials, or of one workspace of theirs."""
+    async def all(self) -> Belongings:
+        """Everything within reach of the credentials."""
         for operation in self._operations:
-            for values in self._values(operation, only_workspace):
-                await self._look(operation, values, only_workspace)
+            for values in self._values(operation):
+                await self._look(operation, values)
         return self.found
 
-    def _values(self, operation: Described, only_workspace: str | None) -> Iterator[dict[str, str]]:
+    def _values(self, operation: Described) -> Iterator[dict[str, str]]:
         """Every set of ids for the path, of those that were found so far."""
         chosen: list[dict[str, str]] = [{}]
         for parameter in operation.ids:
@@ -111,24 +111,23 @@ class Harvest:
             chosen = [
                 {**values, parameter: one.id}
                 for values in chosen
-                for one in _fitting(listed, values.get("workspace_id"), only_workspace)[:MOST_OF_A_KIND]
+                for one in _fitting(listed, values.get("workspace_id"))[:MOST_OF_A_KIND]
             ]
         yield from chosen
 
-    async def _look(self, operation: Described, values: Mapping[str, str], only_workspace: str | None) -> None:
-        inside = values.get("workspace_id", only_workspace)
-        query = {name: value for name, value in _WIDE.items() if name in operation.queries and value}
+    async def _look(self, operation: Described, values: Mapping[str, str]) -> None:
+        query = {name: value for name, value in _WIDE.items() if name in operation.queries}
         headers: dict[str, str] = {}
-        if only_workspace is not None or "scope" not in operation.queries:
-            query.pop("scope", None)
-            headers = operation.place_headers(inside or self._any_workspace(), self._credentials[0])
+        if "scope" not in query:
+            headers = operation.place_headers(self._any_workspace(), self._credentials[0])
+        inside = values.get("workspace_id", headers.get("X-Workspace-Id"))
         for _ in range(_MOST_PAGES):
             wanted = Wanted("GET", operation.at(values), dict(query), headers)
             answered = await self._ask(operation, wanted)
             if answered is None:
                 return
             body = answered.json()
-            self._note(operation, wanted, answered.text, body, inside or headers.get("X-Workspace-Id"))
+            self._note(operation, wanted, answered.text, body, inside)
             following = body.get("nextCursor") if isinstance(body, dict) else None
             if not following:
                 return
@@ -173,10 +172,9 @@ class Harvest:
                 listed.append(Thing(identity, workspace_id))
 
 
-def _fitting(listed: Sequence[Thing], named: str | None, only: str | None) -> list[Thing]:
-    """The things of the workspace that the path names already, or of the only one that is asked for."""
-    wanted = named or only
-    return [one for one in listed if wanted is None or one.workspace_id in {wanted, None}]
+def _fitting(listed: Sequence[Thing], named: str | None) -> list[Thing]:
+    """The things of the workspace that the path names already, where it names one."""
+    return [one for one in listed if named is None or one.workspace_id in {named, None}]
 
 
 def _items(body: Any, prefix: str, parameter: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

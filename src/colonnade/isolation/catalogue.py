@@ -136,7 +136,7 @@ class Described:
     def forbids(self, credential: Credential) -> bool:
         """Whether the declaration itself keeps this credential out, whatever is named."""
         declared = self.access
-        wrong_kind = declared.who.name == "MEMBER" and credential.kind != "member"
+        wrong_kind = declared.who is Who.MEMBER and credential.kind != "member"
         lacks_kind = declared.who is Who.AGENCY and not credential.is_agency_wide
         lacks_scope = declared.scope is not None and declared.scope not in credential.scopes
         manages = declared.place in CONTENT and credential.is_agency_wide

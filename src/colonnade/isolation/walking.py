@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ from colonnade.isolation.nouns import ids_in
 
 AT_ONCE: Final = 8
 _MOST_SHOWN: Final = 2000
+_LOGS_OF_CALLS: Final = {"/v1/request-log"}
+_CALLED: Final = re.compile(r'"path":\s*"[^"]*"')
 _OWN_TO_EACH: Final = frozenset(
     {"x-request-id", "date", "content-length", "ratelimit", "ratelimit-policy", "retry-after", "set-cookie"}
 )
@@ -74,11 +76,17 @@ class Hidden:
 class Walker:
     """Asks and judges; several attempts at once, each beside its twin."""
 
-    def __init__(self, client: httpx2.AsyncClient, hidden: Hidden, done: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        client: httpx2.AsyncClient,
+        hidden: Hidden,
+        walk: Walk | None = None,
+        done: Callable[[], None] = lambda: None,
+    ) -> None:
         self._client = client
         self._hidden = hidden
         self._done = done
-        self.walk = Walk()
+        self.walk = walk or Walk()
 
     async def try_all(self, credential: Credential, attempts: Iterable[Attempt]) -> None:
         """Every attempt of this credential."""
@@ -123,12 +131,19 @@ class Walker:
         return answered
 
     def _wrongs(self, attempt: Attempt, answered: Answered, unseen: Answered | None) -> list[str | None]:
-        told = self._hidden.told_in(answered.text + json.dumps(dict(answered.headers)), _sent(attempt.wanted))
+        told = self._hidden.told_in(
+            _own_words(attempt, answered) + json.dumps(dict(answered.headers)), _sent(attempt.wanted)
+        )
         return [
             f"the answer tells of `{told}`" if told is not None else None,
             _wrong_status(attempt, answered),
             None if unseen is None else _difference(attempt, answered, unseen),
         ]
+
+
+def _own_words(attempt: Attempt, answered: Answered) -> str:
+    """The answer, but for the addresses in a log of calls: whoever called with an id finds it there again."""
+    return _CALLED.sub("", answered.text) if attempt.operation.path in _LOGS_OF_CALLS else answered.text
 
 
 def _sent(wanted: Wanted) -> str:
@@ -143,9 +158,19 @@ def _wrong_status(attempt: Attempt, answered: Answered) -> str | None:
         return f"was answered with {answered.status} instead of {wanted}"
     if attempt.pointer is None or answered.status != 400:
         return None
-    named = [error["pointer"] for error in (answered.json() or {}).get("errors", ())]
+    named = _pointers(answered.json())
     fits = any(one == attempt.pointer or one.startswith(f"{attempt.pointer}/") for one in named)
     return None if fits else f"the refusal names {named} instead of {attempt.pointer}"
+
+
+def _pointers(problem: Any) -> list[str]:
+    """The fields that a refusal names: as a problem document does, or flat as other products' shapes do."""
+    if not isinstance(problem, dict):
+        return []
+    flat = problem.get("data")
+    if isinstance(flat, dict) and isinstance(flat.get("errors"), dict):
+        return [f"/{name}" for name in flat["errors"]]
+    return [error["pointer"] for error in problem.get("errors", ())]
 
 
 def _difference(attempt: Attempt, answered: Answered, unseen: Answered) -> str | None:
@@ -163,11 +188,3 @@ def _comparable(answered: Answered, attempt: Attempt) -> tuple[Any, frozenset[st
             text = text.replace(one, "ID")
     text = re.sub(r'"requestId":\s*"[^"]*"', '"requestId":""', text)
     return text, frozenset(answered.headers) - _OWN_TO_EACH
-
-
-def by_credential(walk: Walk) -> Mapping[str, int]:
-    """How many requests each credential sent."""
-    counted: Counter[str] = Counter()
-    for (name, _, _), number in walk.tried.items():
-        counted[name] += number
-    return counted
