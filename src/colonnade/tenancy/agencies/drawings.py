@@ -22,13 +22,17 @@ _LOADING: Final = re.compile(r"@|\\|//|(?<![\w-])(?:image|image-set|src|element|
 """What a style needs to load something, or to hide that it does."""
 
 
+class _Unfit(ValueError):
+    """What is wrong with a drawing."""
+
+
 def harmless(content: bytes) -> bytes:
     """The drawing without anything that acts, loads or waits; a `ValueError` for what is none or too much."""
     _measure(content)
     try:
         filtered = filter_svg(content, {"image": ["png", "jpeg"]})
     except ValueError as error:
-        raise ValueError("is not well-formed SVG with the namespace http://www.w3.org/2000/svg") from error
+        raise _Unfit("is not well-formed SVG with the namespace http://www.w3.org/2000/svg") from error
     written: bytes = filtered
     _look_through(written)
     return written
@@ -47,8 +51,10 @@ def _read(content: bytes, **listening: Callable[..., None]) -> None:
         setattr(parser, name, hears)
     try:
         parser.Parse(content, True)
-    except expat.ExpatError as error:
-        raise ValueError("is not well-formed SVG") from error
+    except _Unfit:
+        raise
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two for encodings that nobody knows
+        raise _Unfit("is not well-formed SVG") from error
 
 
 def _measure(content: bytes) -> None:
@@ -59,16 +65,16 @@ def _measure(content: bytes) -> None:
         nonlocal depth, elements
         depth, elements = depth + 1, elements + 1
         if depth > DEEPEST:
-            raise ValueError(f"is nested deeper than {DEEPEST} levels")
+            raise _Unfit(f"is nested deeper than {DEEPEST} levels")
         if elements > MOST_ELEMENTS:
-            raise ValueError(f"has more than {MOST_ELEMENTS:,} elements")
+            raise _Unfit(f"has more than {MOST_ELEMENTS:,} elements")
 
     def end(_name: str) -> None:
         nonlocal depth
         depth -= 1
 
     def entity(*_declared: Any) -> None:
-        raise ValueError("declares entities, which a logo does not need")
+        raise _Unfit("declares entities, which a logo does not need")
 
     _read(content, StartElementHandler=begin, EndElementHandler=end, EntityDeclHandler=entity)
 
@@ -80,7 +86,7 @@ def _look_through(content: bytes) -> None:
     def begin(name: str, attributes: Mapping[str, str]) -> None:
         space, _, tag = name.rpartition(" ")
         if space != _SVG or tag.lower() in {"script", "foreignobject", "handler", "listener"}:
-            raise ValueError(f"holds the element `{tag[:40]}`, which no logo needs")
+            raise _Unfit(f"holds the element `{tag[:40]}`, which no logo needs")
         for attribute, value in attributes.items():
             _require_quiet(attribute.rpartition(" ")[2].lower(), value)
         drawn.begin(tag, attributes)
@@ -94,10 +100,10 @@ def _look_through(content: bytes) -> None:
 
 def _require_quiet(name: str, value: str) -> None:
     if name.startswith("on") or "javascript:" in re.sub(r"\s", "", value).lower():
-        raise ValueError("holds a script")
+        raise _Unfit("holds a script")
     if name in {"href", "src"}:
         if not value.startswith("#") and _PICTURES.fullmatch(value) is None:
-            raise ValueError("refers to something outside of itself; embed pictures as PNG or JPEG")
+            raise _Unfit("refers to something outside of itself; embed pictures as PNG or JPEG")
     elif name == "style" or "(" in value:
         _require_quiet_style(value)
 
@@ -105,9 +111,7 @@ def _require_quiet(name: str, value: str) -> None:
 def _require_quiet_style(text: str) -> None:
     inner = _URL.sub(lambda found: "" if _is_inside(found[2]) else "@", text)
     if _LOADING.search(inner) or "url(" in inner.lower():
-        raise ValueError(
-            "has a style with `@` or one that loads something; only `url(#…)` and embedded pictures will do"
-        )
+        raise _Unfit("has a style with `@` or one that loads something; only `url(#…)` and embedded pictures will do")
 
 
 def _is_inside(target: str) -> bool:
@@ -155,7 +159,7 @@ class _Drawn:
             if name in chain or name not in self._named:
                 return 0
             if len(chain) > DEEPEST:
-                raise ValueError(f"has parts that refer to each other more than {DEEPEST} deep")
+                raise _Unfit(f"has parts that refer to each other more than {DEEPEST} deep")
             if name not in known:
                 size, repeats = self._named[name]
                 inside = chain | {name}
@@ -163,4 +167,4 @@ class _Drawn:
             return known[name]
 
         if drawn("", frozenset()) > MOST_DRAWN:
-            raise ValueError("repeats its own parts so often that it would take for ever to draw")
+            raise _Unfit("repeats its own parts so often that it would take for ever to draw")
