@@ -4,11 +4,11 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from colonnade.ground.core.envelope import MasterKeys
@@ -84,7 +84,9 @@ class Settings(BaseSettings):
         "Without it mails lie in the data folder.",
     )
     mail_from: str | None = Field(
-        None, description="The address that mails come from, as in `no-reply@agency.example`; wanted with a server."
+        None,
+        validate_default=True,
+        description="The address that mails come from, as in `no-reply@agency.example`; wanted with a server.",
     )
     grants: Literal["agency", "operator"] = Field(
         "agency", description="Who grants credits: agencies by API, or the operator by command alone."
@@ -132,21 +134,10 @@ class Settings(BaseSettings):
 
     @field_validator("mail_from")
     @classmethod
-    def _a_sender(cls, text: str | None) -> str | None:
+    def _a_sender(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is None and info.data.get("smtp_url") is not None:
+            raise ValueError("is wanted beside COLONNADE_SMTP_URL: the address that mails come from")
         return None if text is None else sender_address(text)
-
-    @model_validator(mode="after")
-    def _mails_come_from_somebody(self) -> Self:
-        if self.smtp_url is not None and self.mail_from is None:
-            raise ValueError("COLONNADE_SMTP_URL wants COLONNADE_MAIL_FROM beside it")
-        return self
-
-    @field_validator("secret_keys_old")
-    @classmethod
-    def _long_enough(cls, old: SecretStr | None) -> SecretStr | None:
-        if old is not None and any(len(one) < _SHORTEST for one in _parted(old)):
-            raise ValueError(f"must hold secrets of at least {_SHORTEST} characters each, separated by commas")
-        return old
 
     @field_validator("outbound_allow")
     @classmethod

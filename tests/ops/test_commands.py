@@ -51,6 +51,22 @@ def test_credits_are_granted_in_decimals(data: Path, agency_id: str) -> None:
     assert granted["amount"] == 2.125
 
 
+def test_an_agency_goes_to_a_member_and_to_nobody_else(data: Path, agency_id: str) -> None:
+    kept = answer(data, "agency", "transfer", "--agency", agency_id, "--to", "Owner@North.example")
+    assert kept["ownerId"].startswith("mem_")
+    refused = run(data, "agency", "transfer", "--agency", agency_id, "--to", "stranger@north.example")
+    assert refused.returncode == 1
+    assert "--to" in refused.stderr
+
+
+def test_a_mail_server_is_told_with_a_sender_and_doctor_tells_how_mail_goes(data: Path, agency_id: str) -> None:
+    lone = run(data, "doctor", COLONNADE_SMTP_URL="smtp://user:hidden@mail.example:587")
+    assert (lone.returncode, "hidden" in lone.stderr) == (2, False)
+    assert "COLONNADE_MAIL_FROM" in lone.stderr
+    told = {one["what"]: one["says"] for one in json.loads(run(data, "doctor", "--json").stdout)["findings"]}
+    assert str(data / "mail") in told["mail"]
+
+
 def test_wrong_words_end_with_two_and_refusals_with_one(data: Path, agency_id: str) -> None:
     assert run(data, "credits", "grant", "--amount", "0.0001").returncode == 2
     refused = run(data, "key", "create", "--preset", "nonsense")

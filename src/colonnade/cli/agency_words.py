@@ -14,9 +14,10 @@ from colonnade.cli.runtime import agencies_here, read_settings, with_database
 from colonnade.ground.core.amounts import ZERO, MilliCredits, from_decimal, to_number, to_text
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.instants import format_instant, format_optional
+from colonnade.ground.core.refusals import BadField
 from colonnade.ground.core.scopes import PRESETS
 from colonnade.ground.db.database import Database, Tx
-from colonnade.tenancy import keys
+from colonnade.tenancy import keys, people
 
 agency = typer.Typer(help="Agencies of this installation.", no_args_is_help=True)
 key = typer.Typer(help="API keys of an agency and its workspaces.", no_args_is_help=True)
@@ -71,6 +72,28 @@ def list_agencies(data: Data = None, as_json: Json = False) -> None:
         answer_json({"agencies": here})
         return
     print_table(("Agency", "Name"), [(one["agencyId"], one["name"]) for one in here])
+
+
+@agency.command("transfer")
+def transfer_agency(
+    to: Annotated[str, typer.Option(help="The e-mail address of the member who gets the agency.")],
+    agency_id: Agency = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make a member the only owner of an agency; every other owner becomes an admin."""
+
+    async def transfer(tx: Tx, operator: Caller) -> people.Member:
+        heir = await people.find_member_by_email(tx, to)
+        if heir is None:
+            raise BadField("--to", "is no member of this agency")
+        return await people.hand_over(tx, operator, heir.id, people.without_estate())
+
+    owner = in_transaction(read_settings(data_dir=data), agency_id, transfer)
+    if as_json:
+        answer_json({"ownerId": owner.id})
+        return
+    out.print(f"The agency belongs to {to} ({owner.id}) now.")
 
 
 @key.command("create")

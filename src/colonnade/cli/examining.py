@@ -59,6 +59,7 @@ async def examine(settings: Settings, *, running: bool) -> list[Finding]:
                 findings += await _walls(connection)
                 findings.append(await _roles(settings))
                 findings.append(await _workers(connection, running=running))
+                findings.append(await _mail(connection, settings))
                 findings.append(await _audit_log(connection, running=running))
     except Exception as error:  # whatever it is, the other findings are still worth telling
         findings.append(Finding("database", "bad", " ".join(str(error).split()) or type(error).__name__))
@@ -200,6 +201,19 @@ async def _workers(connection: Connection, *, running: bool) -> Finding:
     if alive:
         return Finding("workers", "ok", f"{alive} alive")
     return Finding("workers", "bad" if running else "note", "none has told of itself lately; runs wait for one")
+
+
+async def _mail(connection: Connection, settings: Settings) -> Finding:
+    lag = await connection.fetchrow("select * from mail_lag()")
+    assert lag is not None, "a count of mails is not there"
+    if lag["stuck"]:
+        server = "the server did not take" if settings.smtp_url is not None else "could not be written:"
+        return Finding("mail", "bad", f"{server} {lag['stuck']} so far; they are tried again, the log says why")
+    if lag["failed"]:
+        return Finding("mail", "note", f"{lag['failed']} were given up in the last seven days; their receivers refuse")
+    if settings.smtp_url is None:
+        return Finding("mail", "note", f"no COLONNADE_SMTP_URL: mails lie in {settings.mails}")
+    return Finding("mail", "ok", f"{lag['waiting']} wait to be sent")
 
 
 async def _audit_log(connection: Connection, *, running: bool) -> Finding:

@@ -55,6 +55,12 @@ async def find_member(tx: Tx, member_id: str) -> Member | None:
     return await store.find(tx, member_id)
 
 
+async def find_member_by_email(tx: Tx, email: str) -> Member | None:
+    """The member with this address, in whatever case it is written."""
+    member_id = await store.id_by_email(tx, normalized_email(email))
+    return None if member_id is None else await store.find(tx, member_id)
+
+
 async def persons(tx: Tx, ids: Sequence[str]) -> dict[str, Person]:
     """E-mail and name of people of this agency, by id; others are left out."""
     return await store.persons(tx, ids)
