@@ -218,6 +218,7 @@ def _tell_slices(app: FastAPI, settings: Settings) -> None:
     """What routes of one slice need of another, or of the settings: the catalogue of includes above all."""
     includes = {
         "usage": credits.usage_block,
+        "health": integrations.health_block,
         "integrations": integrations.integrations_block,
         "templatesApplied": templates.applied_block,
     }

@@ -4,6 +4,7 @@ Not here: whether a workspace uses them (`settings.byok`), and the calls to the 
 """
 
 from colonnade.ground.core.envelope import CannotOpen, MasterKeys, OtherMasterKey, Tampered
+from colonnade.integrations.health import PUBLISHING, health_block, note_use, target_of
 from colonnade.integrations.model import PROVIDERS, OwnKeys, ProviderKey
 from colonnade.integrations.service import (
     every,
@@ -18,6 +19,7 @@ from colonnade.integrations.service import (
 
 __all__ = [
     "PROVIDERS",
+    "PUBLISHING",
     "CannotOpen",
     "MasterKeys",
     "OtherMasterKey",
@@ -26,10 +28,13 @@ __all__ = [
     "Tampered",
     "every",
     "get",
+    "health_block",
     "integrations_block",
     "keys_for",
+    "note_use",
     "put",
     "remove",
     "stored_keys",
     "stored_providers",
+    "target_of",
 ]

@@ -5,6 +5,7 @@ transaction, of which nothing but the providers' names and a run's own use gets 
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from colonnade.ground.core.callers import Caller, CallerKind
@@ -100,6 +101,13 @@ async def integrations_block(tx: Tx, ids: Sequence[str]) -> dict[str, list[dict[
         holding = {key.provider: key for key in shared} | {k.provider: k for k in own if k.workspace_id == one}
         blocks[one] = [_block(key) for _, key in sorted(holding.items())]
     return blocks
+
+
+async def holding_keys(tx: Tx, ids: Sequence[str]) -> dict[str, dict[str, datetime]]:
+    """For each of these workspaces the providers whose key holds there, with when it was stored; asks for no scope."""
+    shared, own = await _stored(tx, ids)
+    everywhere = {key.provider: key.created_at for key in shared}
+    return {one: everywhere | {k.provider: k.created_at for k in own if k.workspace_id == one} for one in ids}
 
 
 async def _stored(tx: Tx, ids: Sequence[str]) -> tuple[list[ProviderKey], list[ProviderKey]]:

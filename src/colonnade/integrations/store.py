@@ -97,3 +97,31 @@ async def sealed(tx: Tx, workspace_id: str | None) -> dict[str, SealedKey]:
         row["provider"]: SealedKey(Slot(tx.agency_id, row["workspace_id"], row["provider"], row["id"]), row["sealed"])
         for row in rows
     }
+
+
+NOTE_USE: Final = """
+insert into integration_use as u (agency_id, workspace_id, integration, target, worked_at, failed_at, reason)
+values ($1, $2, $3, $4, case when $5::text is null then now() end, case when $5 is not null then now() end, $5)
+on conflict (agency_id, workspace_id, integration) do update
+set target = excluded.target, reason = excluded.reason, updated_at = now(),
+    worked_at = case when u.target is not distinct from excluded.target
+                     then coalesce(excluded.worked_at, u.worked_at) else excluded.worked_at end,
+    failed_at = case when u.target is not distinct from excluded.target
+                     then coalesce(excluded.failed_at, u.failed_at) else excluded.failed_at end
+"""
+
+
+async def note_use(tx: Tx, workspace_id: str, integration: str, target: str | None, reason: str | None) -> None:
+    """Keep how the last call went: well, or for which reason not."""
+    await tx.execute(NOTE_USE, tx.agency_id, workspace_id, integration, target, reason)
+
+
+USES: Final = """
+select workspace_id, integration, target, worked_at, failed_at, reason from integration_use
+where agency_id = $1 and workspace_id = any ($2::text[])
+"""
+
+
+async def uses(tx: Tx, ids: Sequence[str]) -> list[Record]:
+    """How the last calls went in these workspaces."""
+    return await tx.fetch(USES, tx.agency_id, list(ids))

@@ -31,16 +31,19 @@ def brief_of(
     )
 
 
-class _Chosen(Mapping[str, str]):
+class ChosenKeys(Mapping[str, str]):
     """Some of the keys; each is opened only when it is asked for, as before."""
 
     def __init__(self, keys: Mapping[str, str], names: frozenset[str]) -> None:
         self._keys = keys
         self._names = names
+        self.opened: str | None = None
+        """The provider whose key was asked for last."""
 
     def __getitem__(self, provider: str) -> str:
         if provider not in self._names:
             raise KeyError(provider)
+        self.opened = provider
         return self._keys[provider]
 
     def __iter__(self) -> Iterator[str]:
@@ -50,7 +53,7 @@ class _Chosen(Mapping[str, str]):
         return len(self._names)
 
 
-def switched_on(keys: Mapping[str, str], settings: Mapping[str, Any]) -> Mapping[str, str]:
+def switched_on(keys: Mapping[str, str], settings: Mapping[str, Any]) -> ChosenKeys:
     """The own keys but for those that `byok` switches off; a stored key is used unless the workspace says no."""
     byok = settings.get("byok", {})
-    return _Chosen(keys, frozenset(provider for provider in keys if byok.get(provider) is not False))
+    return ChosenKeys(keys, frozenset(provider for provider in keys if byok.get(provider) is not False))

@@ -13,11 +13,12 @@ from colonnade.integrations import MasterKeys
 from colonnade.runs.engine.context import Context
 from colonnade.runs.engine.model import JSON, Cancelled
 from colonnade.runs.invocations import moves, store, waiting
-from colonnade.runs.invocations.briefs import brief_of, switched_on
+from colonnade.runs.invocations.briefs import ChosenKeys, brief_of, switched_on
 from colonnade.runs.invocations.failures import RunFailed, told
 from colonnade.runs.invocations.model import Run, RunState, run_caller
+from colonnade.runs.invocations.outcomes import noted
 from colonnade.runs.skills import Article, Brand, Decision, JsonObject, PublishedPost, StepKind, gates_that_ask
-from colonnade.runs.writing import Writer, Writers, Written
+from colonnade.runs.writing import Writers, Written
 from colonnade.tenancy import workspaces
 
 _T = TypeVar("_T")
@@ -149,8 +150,12 @@ class SkillRun:
         brief = brief_of(self.brand, self.settings, topic=topic, keyword=keyword, instructions=instructions)
 
         async def write() -> JsonObject:
-            writer = self._means.writers.scripted if self._is_rehearsal else await self._writer()
-            return _kept(await writer.write(brief))
+            if self._is_rehearsal:
+                return _kept(await self._means.writers.scripted.write(brief))
+            keys = await self._own_keys()
+            async with noted(self._means.database, self._run, lambda: keys.opened):
+                writer = self._means.writers.choose(self.settings.get("defaultModel"), keys)
+                return _kept(await writer.write(brief))
 
         work = _Work(
             step, "model", "Write the article", _model_facts, lambda kept: _Used("generation", 1, kept["model"])
@@ -160,10 +165,10 @@ class SkillRun:
         article = kept["article"]
         return Article(**{**article, "outline": tuple(article["outline"])}, model=kept["model"])
 
-    async def _writer(self) -> Writer:
+    async def _own_keys(self) -> ChosenKeys:
         async with self._means.database.transaction(self._run.reach) as tx:
             own = await integrations.keys_for(tx, self._caller, self.workspace_id, masters=self._means.masters)
-        return self._means.writers.choose(self.settings.get("defaultModel"), switched_on(own, self.settings))
+        return switched_on(own, self.settings)
 
     async def approve(self, gate: str, *, step: str, preview: JsonObject, reason: str) -> Decision:
         """Pass the gate by policy, or wait for the decision without holding a worker."""
@@ -187,8 +192,7 @@ class SkillRun:
             post = await self._publishable(post_id, revision)
             if post.published_url is not None:
                 return {"postId": post.id, "url": post.published_url}
-            publisher = self._means.publishers.choose(self.settings["publishing"], rehearsal=self._is_rehearsal)
-            published = await publisher.publish(
+            published = await self._bring_out(
                 content.publication_of(post, self._place(), idempotency_key=self.key(step))
             )
             await self._mark_published(post, published)
@@ -198,6 +202,13 @@ class SkillRun:
         self._require_room(step, _Used("publish"))
         kept = await self._outside(work, publish)
         return PublishedPost(kept["postId"], kept["url"])
+
+    async def _bring_out(self, publication: content.Publication) -> content.Published:
+        way = self.settings["publishing"]
+        which = None if self._is_rehearsal else integrations.PUBLISHING
+        async with noted(self._means.database, self._run, lambda: which, integrations.target_of(way)):
+            publisher = self._means.publishers.choose(way, rehearsal=self._is_rehearsal)
+            return await publisher.publish(publication)
 
     async def _publishable(self, post_id: str, revision: int) -> content.Post:
         async with self._means.database.transaction(self._run.reach) as tx:

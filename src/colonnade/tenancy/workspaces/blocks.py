@@ -61,5 +61,5 @@ async def no_templates_block(_tx: Tx, ids: Sequence[str]) -> dict[str, list[dict
 
 
 async def health_block(_tx: Tx, ids: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Include `health`: as long as nothing connects integrations, each is honestly `not_connected`."""
+    """Include `health`, where nothing tells of integrations: each is `not_connected`."""
     return {identity: dict.fromkeys(INTEGRATIONS, "not_connected") for identity in ids}
