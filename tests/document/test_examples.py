@@ -10,6 +10,7 @@ import pytest_asyncio
 from jsonschema_rs import Draft202012Validator
 
 from colonnade.ground.web import Who
+from tests.document.people import a_person_ready, is_for_people
 from tests.document.test_openapi import examples_of
 from tests.house.installed import Installed
 from tests.house.operations import Described, described, document
@@ -44,12 +45,18 @@ async def unchanged(installed: Installed) -> World:
 
 
 def _with_ids_of(world: World, body: Any) -> Any:
-    """The example with a workspace of this world, or the tag of one, where it names one."""
+    """The example with a workspace or a member of this world, or the tag of one, where it names one."""
     text = re.sub(r"\bws_[0-9a-z]{26}\b", world.first.id, json.dumps(body))
+    text = re.sub(r"\bmem_[0-9a-z]{26}\b", world.ids["member_id"], text)
     return json.loads(text.replace("tier:premium", world.first.tags[0]))
 
 
 async def _call(installed: Installed, world: World, operation: Described, body: Any) -> httpx2.Response:
+    if is_for_people(operation):
+        person = await a_person_ready(installed, world, operation, body)
+        sent = {} if body is None else {"json": person.body}
+        path = operation.of(world.ids)
+        return await installed.call(None, operation.method, path, headers=person.headers, **sent)
     key = world.keys["master"]
     sent = {"json": _with_ids_of(world, body)} if body is not None else FILES.get(operation.name, {})
     headers = operation.headers(world.first.id, key)

@@ -5,6 +5,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 
 import asyncpg
@@ -53,6 +54,11 @@ class Installed:
         return await self.client.request(method, path, headers=headers, **sent)
 
 
+def _none_kept() -> CookieJar:
+    """Each call shows what it is told to show, and nothing that an answer before has set."""
+    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+
+
 @contextlib.asynccontextmanager
 async def _alive(application: ASGIApp) -> AsyncIterator[None]:
     """The application between its start and its end, as a server would tell it."""
@@ -81,7 +87,10 @@ async def installed(address: Address, tmp_path_factory: pytest.TempPathFactory) 
     await worker.open()
     base = "http://colonnade.example"
     transport = httpx2.ASGITransport(application, client=an_address())
-    async with _alive(application), httpx2.AsyncClient(transport=transport, base_url=base) as client:
+    async with (
+        _alive(application),
+        httpx2.AsyncClient(transport=transport, base_url=base, cookies=_none_kept()) as client,
+    ):
         yield Installed(client, database, worker, masters)
     await worker.close()
     await database.close()

@@ -12,6 +12,7 @@ from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.ids import new_id
 from colonnade.ground.core.secrets import Secret
+from colonnade.outbound import templates
 from colonnade.runs import bulk, invocations
 from colonnade.runs.bulk import Selection, Wish
 from colonnade.runs.invocations import RunState, StartRequest, moves, waiting
@@ -19,7 +20,7 @@ from colonnade.runs.invocations.waiting import Question
 from colonnade.tenancy import agencies, keys, people
 from colonnade.tenancy.keys import Draft
 from colonnade.tenancy.workspaces import Workspace
-from tests.factories import Home, a_workspace, agency_caller, an_agency, workspace_caller
+from tests.factories import Home, a_signed_in, a_workspace, agency_caller, an_agency, workspace_caller
 from tests.house.installed import Installed, KeyHeld, installed
 
 __all__ = ["World", "a_world", "home_of", "installed", "ours", "outsiders", "theirs"]
@@ -125,6 +126,22 @@ async def _guest(installed: Installed, home: Home) -> str:
         return (await people.invite(tx, home.caller, draft)).id
 
 
+async def _template(installed: Installed, home: Home, workspace: Workspace) -> str:
+    """A template that is deployed in the workspace."""
+    fields = {"name": "Standard", "contents": {"brand": {"voice": "Calm."}}}
+    async with installed.database.transaction(home.reach) as tx:
+        template = await templates.create(tx, home.caller, fields=fields)
+        await templates.deploy(tx, home.caller, workspace.id, templates.Order(template.id))
+    return template.id
+
+
+async def _session(installed: Installed, home: Home) -> str:
+    headers = await a_signed_in(installed.database, home)
+    answer = await installed.call(None, "GET", "/v1/me", headers=headers)
+    session_id: str = answer.json()["sessionId"]
+    return session_id
+
+
 async def a_world(installed: Installed, *, name: str) -> World:
     """A fresh agency with one of everything."""
     home = await an_agency(installed.database, name=name)
@@ -150,6 +167,8 @@ async def a_world(installed: Installed, *, name: str) -> World:
         "approval_id": approval_id,
         "member_id": await _mate(installed, home),
         "invitation_id": await _guest(installed, home),
+        "session_id": await _session(installed, home),
+        "template_id": await _template(installed, home, first),
     }
     return World(home, first, second, ids, held)
 

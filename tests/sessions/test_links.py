@@ -115,7 +115,7 @@ async def test_asking_for_a_link_is_answered_alike_for_everybody_and_written_dow
             await client.post("/v1/auth/password-reset", json={"email": email})
             for email in (human.email.upper(), "nobody@people.example")
         ]
-    assert [(answer.status_code, answer.content) for answer in answers] == [(202, b"")] * 2
+    assert [(answer.status_code, answer.json()) for answer in answers] == [(202, {"status": "accepted"})] * 2
     async with database.transaction(home.reach) as tx:
         rows = await tx.fetch(
             "select resource_id, actor_kind from audit_entry where agency_id = $1 and event = 'people.reset_requested'",

@@ -21,8 +21,8 @@ VISITOR = Visitor("req_of_the_tests", "192.0.2.77", "tests")
 class Counting(PasswordHasher):
     """The real one, which also counts, and knows how many compute at once."""
 
-    def __init__(self, **costs: int) -> None:
-        super().__init__(**costs)
+    def __init__(self, passes: int = 1, memory: int = 64) -> None:
+        super().__init__(time_cost=passes, memory_cost=memory, parallelism=1)
         self.verified = self.hashed = self.now = self.most = 0
 
     def verify(self, hash: str | bytes, password: str | bytes) -> Any:  # noqa: A002 (as the library names it)
@@ -40,7 +40,7 @@ class Counting(PasswordHasher):
 
 
 def cheap() -> Counting:
-    return Counting(time_cost=1, memory_cost=64, parallelism=1)
+    return Counting()
 
 
 def an_entrance(database: Database, argon2: PasswordHasher) -> Entrance:
@@ -93,7 +93,7 @@ async def test_no_more_than_two_passwords_are_hashed_at_once_and_the_rest_wait()
 
 
 async def test_beyond_a_full_queue_nobody_waits() -> None:
-    hasher = Hasher(Counting(time_cost=2, memory_cost=16 * 1024, parallelism=1))
+    hasher = Hasher(Counting(passes=2, memory=16 * 1024))
     answers = await asyncio.gather(*(hasher.verify(None, PASSWORD) for _ in range(80)), return_exceptions=True)
     hasher.close()
 

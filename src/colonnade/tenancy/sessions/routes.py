@@ -8,6 +8,7 @@ from colonnade.tenancy.sessions.desk import Desk, desk_of, visitor_of
 from colonnade.tenancy.sessions.model import SignedIn
 from colonnade.tenancy.sessions.shapes import (
     AcceptInvitation,
+    AskedShown,
     AskForLink,
     ChoosePassword,
     LogIn,
@@ -62,7 +63,7 @@ async def switch_agency(request: Request, body: SwitchAgency) -> Response:
     return _shown(call, desk, signed_in)
 
 
-@routes.post("/v1/auth/password-reset", status_code=202)
+@routes.post("/v1/auth/password-reset", status_code=202, response_model=AskedShown)
 @access(Who.ANYONE)
 async def ask_for_link(request: Request, body: AskForLink) -> Response:
     """Ask for a link to choose a password anew.
@@ -71,7 +72,7 @@ async def ask_for_link(request: Request, body: AskForLink) -> Response:
     """
     call = call_of(request)
     await desk_of(request).entrance.ask_for_link(body.email, visitor_of(call))
-    return json_answer(202, None)
+    return json_answer(202, AskedShown())
 
 
 @routes.post("/v1/auth/password-reset/confirm", status_code=204)

@@ -55,6 +55,12 @@ class AskForLink(Body):
     email: Email
 
 
+class AskedShown(Shown):
+    """What everybody is told who asks for a link."""
+
+    status: Literal["accepted"] = Field("accepted", description="If somebody has this address, a mail is on its way.")
+
+
 class ChoosePassword(Body):
     """The link's token and the new password."""
 
