@@ -47,6 +47,7 @@ async def _send(server: SmtpServer, options: MailOptions, letter: Letter) -> Non
     async with client:
         asks: list[str] = []
         if not letter.to.isascii():
+            await client.ehlo()
             if not client.supports_extension("smtputf8"):
                 raise NotTaken("the server takes no addresses beyond ASCII", is_final=True)
             asks = ["SMTPUTF8"]

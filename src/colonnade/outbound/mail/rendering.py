@@ -31,11 +31,13 @@ class Heading:
 
 
 def plain(text: str) -> str:
-    """One line of it without anything that does not show: nothing in a name begins a header or turns the writing."""
-    shown = "".join(
-        " " if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else character for character in text
-    )
-    return " ".join(shown.split())
+    """One line of it without anything that does not show: nothing in a name begins a header or turns the writing.
+
+    Nor is it taken for an encoded word (RFC 2047), which a reader would show as something else.
+    """
+    hidden = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    shown = "".join(" " if unicodedata.category(character) in hidden else character for character in text)
+    return " ".join(shown.split()).replace("=?", "= ?")
 
 
 @functools.cache
