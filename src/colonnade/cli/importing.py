@@ -66,13 +66,16 @@ class Import:
         waiting = iter(rows)
         while batch := list(islice(waiting, max(len(rows), 1) if self._manner.dry else _BATCH)):
             with suppress(_OnlyTrying):
-                async with self._database.transaction(self._operator.reach) as tx:
-                    await self._batch(tx, batch)
-                    if self._manner.dry:
-                        raise _OnlyTrying
+                await self._batch(batch)
         return self.outcome
 
-    async def _batch(self, tx: Tx, rows: Sequence[Row]) -> None:
+    async def _batch(self, rows: Sequence[Row]) -> None:
+        async with self._database.transaction(self._operator.reach) as tx:
+            await self._rows(tx, rows)
+            if self._manner.dry:
+                raise _OnlyTrying
+
+    async def _rows(self, tx: Tx, rows: Sequence[Row]) -> None:
         standing = await _standing(tx, self._operator, rows)
         for row in rows:
             try:
