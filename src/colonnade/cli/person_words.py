@@ -10,7 +10,6 @@ from colonnade.cli.runtime import read_settings, with_database
 from colonnade.ground.core.refusals import Refused
 from colonnade.ground.core.secrets import Secret
 from colonnade.ground.db.database import Database
-from colonnade.settings import Settings
 from colonnade.tenancy import agencies, audit, sessions
 
 person = typer.Typer(help="People who sign in.", no_args_is_help=True)
@@ -19,6 +18,9 @@ person = typer.Typer(help="People who sign in.", no_args_is_help=True)
 @person.command("invite-link")
 def invite_link(
     email: Annotated[str, typer.Option(help="The e-mail address of a member of an agency.")],
+    url: Annotated[
+        str | None, typer.Option(help="The address that the link begins with; else COLONNADE_PUBLIC_URL.")
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -28,7 +30,8 @@ def invite_link(
     """
     settings = read_settings(data_dir=data)
     token = with_database(settings, lambda database: mint_link(database, email))
-    link = f"{_base(settings)}/reset-password#token={token.reveal()}"
+    base = (url or settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
+    link = f"{base}/reset-password#token={token.reveal()}"
     if as_json:
         answer_json({"email": email, "token": token.reveal(), "link": link})
         return
@@ -36,7 +39,7 @@ def invite_link(
     out.print(f"  {link}\n", style="bold", markup=False, soft_wrap=True)
     out.print("Or without a browser:\n")
     body = f'{{"token": "{token.reveal()}", "password": "…"}}'
-    out.print(f"  curl {_base(settings)}/v1/auth/password-reset/confirm -d '{body}'\n", markup=False, soft_wrap=True)
+    out.print(f"  curl {base}/v1/auth/password-reset/confirm -d '{body}'\n", markup=False, soft_wrap=True)
 
 
 async def mint_link(database: Database, email: str) -> Secret:
@@ -50,7 +53,3 @@ async def mint_link(database: Database, email: str) -> Secret:
         token = await sessions.mint_reset(tx, person.id)
         await audit.record(tx, operator, "people.reset_link_made", person.id)
     return token
-
-
-def _base(settings: Settings) -> str:
-    return settings.public_url or f"http://{settings.host}:{settings.port}"
