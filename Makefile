@@ -72,11 +72,12 @@ test: lint
 	@$(BIN)/pytest -n 2 --timeout 300
 
 bench: .venv/.dev
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PEERS),--peers)
 
 docs: .venv/.dev
 	@$(BIN)/python tools/write_docs.py
 	@$(BIN)/python tools/write_openapi.py
+	@$(BIN)/python -m tests.scale.counts
 
 lock: .venv/.made
 	@$(COMPILE) --upgrade -o locks/run.txt
