@@ -21,6 +21,7 @@ __all__ = ["installed"]
 FIRST = {
     "GET /v1/agent/invocations/{invocation_id}/events": "POST /v1/agent/invocations/{invocation_id}/cancel",
     "POST /v1/workspaces/{workspace_id}/restore": "DELETE /v1/workspaces/{workspace_id}",
+    "POST /v1/workspaces/{workspace_id}/purge": "DELETE /v1/workspaces/{workspace_id}",
 }
 """What has to be done before, so that the operation has something to do."""
 
@@ -48,6 +49,7 @@ def _with_ids_of(world: World, body: Any) -> Any:
     """The example with a workspace or a member of this world, or the tag of one, where it names one."""
     text = re.sub(r"\bws_[0-9a-z]{26}\b", world.first.id, json.dumps(body))
     text = re.sub(r"\bmem_[0-9a-z]{26}\b", world.ids["member_id"], text)
+    text = text.replace('{"confirm": "Acme PM"}', json.dumps({"confirm": world.first.name}))
     return json.loads(text.replace("tier:premium", world.first.tags[0]))
 
 

@@ -29,7 +29,10 @@ PLACES: Final = {
 _ALSO_HIDDEN: Final = ("/v1/api-keys", "/v1/workspaces/bulk-actions")
 """What is the agency's, and hidden from keys that reach some of its workspaces only."""
 
-_INCLUDES: Final = "usage,health,lastActiveAt,brand,integrations,settings"
+_SHARED: Final = ("/v1/templates",)
+"""What is the agency's and read by every caller of it: nothing that one of its workspaces would hide from another."""
+
+_INCLUDES: Final = "usage,health,lastActiveAt,brand,integrations,settings,templatesApplied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +238,8 @@ class _Trying:
         prefix = operation.prefix(parameter)
         if prefix == "ws":
             return self.victim.workspace_id
+        if self.outsider.is_neighbour and collection.startswith(_SHARED):
+            return None
         inside = self.victim.has.first(collection, prefix, self.victim.workspace_id)
         whole = self.victim.has.first(collection, prefix)
         if self.outsider.is_neighbour and not collection.startswith(_ALSO_HIDDEN):

@@ -122,8 +122,9 @@ async def delete(tx: Tx, caller: Caller, template_id: str, *, expected_version: 
 
 
 async def _opened(tx: Tx, template_id: str, expected_version: int | None) -> Template:
+    found(await store.find(tx, template_id) if is_id("tmpl", template_id) else None)
     _require_whole(tx)
-    template = found(await store.find_locked(tx, template_id) if is_id("tmpl", template_id) else None)
+    template = found(await store.find_locked(tx, template_id))
     if expected_version is not None and template.version != expected_version:
         raise Refused("request.precondition_failed", "The template has changed since the version in `If-Match`.")
     return template

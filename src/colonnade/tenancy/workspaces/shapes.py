@@ -52,7 +52,7 @@ class ChangeWorkspace(CheckedBody):
 class PurgeWorkspace(Body):
     """Confirms that a workspace shall be erased."""
 
-    model_config = examples({"confirm": "Acme PM"}, {})
+    model_config = examples({"confirm": "Acme PM"})
     confirm: str | None = Field(
         None, max_length=255, description="The workspace's name; needed in the first 30 days after archiving."
     )
