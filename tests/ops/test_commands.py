@@ -1,13 +1,16 @@
 """What an operator does with agencies, keys, credits and rosters, each by a command of its own."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from colonnade.ground.db import embedded
-from tests.ops.commands import ROSTER, answer, run
+from tests.ops.commands import ROSTER, answer, apart, environment, run
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +119,35 @@ def test_a_row_without_a_domain_is_known_again_by_its_name(data: Path, agency_id
     roster.write_text("\ufeffname,tags\nSolo,tier:standard; kind:shop\n", "utf-8")
     assert len(answer(data, "import", "workspaces", roster, "--agency", agency_id)["created"]) == 1
     assert len(answer(data, "import", "workspaces", roster)["unchanged"]) == 1
+
+
+async def _brands(data: Path, agency_id: str) -> list[str]:
+    """The external ids of all workspaces."""
+    connection = await asyncpg.connect(**embedded.locate(data).arguments("colonnade_app"))
+    async with connection.transaction():
+        await connection.execute(f"set local app.agency_id = '{agency_id}'; set local app.workspace_ids = '*'")
+        rows = await connection.fetch("select external_id from workspace where agency_id = $1", agency_id)
+    await connection.close()
+    return [row["external_id"] for row in rows]
+
+
+def test_an_import_that_was_killed_is_given_again_and_nothing_is_there_twice(data: Path, tmp_path: Path) -> None:
+    agency = answer(data, "agency", "create", "--name", "Killed", "--owner-email", "owner@killed.example")["agencyId"]
+    roster = tmp_path / "many.csv"
+    wanted = [f"b-{number}" for number in range(1_000)]
+    roster.write_text("name,externalId\n" + "".join(f"Brand,{one}\n" for one in wanted), "utf-8")
+    words = [sys.executable, "-m", "colonnade", "import", "workspaces", str(roster), "--agency", agency]
+    with subprocess.Popen(words, env=environment(data), stdout=subprocess.DEVNULL) as importing:
+        while not (kept := apart(_brands(data, agency))):
+            assert importing.poll() is None
+        importing.kill()
+    assert len(kept) < len(wanted)
+
+    again = answer(data, "import", "workspaces", roster, "--agency", agency)
+
+    assert len(again["unchanged"]) >= len(kept)
+    assert len(again["unchanged"]) + len(again["created"]) == len(wanted)
+    assert sorted(apart(_brands(data, agency))) == sorted(wanted)
 
 
 def test_a_table_with_columns_that_nobody_knows_is_refused_whole(data: Path, agency_id: str, tmp_path: Path) -> None:
