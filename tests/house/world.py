@@ -112,12 +112,14 @@ async def _bulk_action(installed: Installed, home: Home, *workspaces: Workspace)
         return (await bulk.start(tx, home.caller, Wish("agent.invoke", selection, config))).id
 
 
-async def _mate(installed: Installed, home: Home) -> str:
-    """A member besides the owner, who can be changed and removed."""
+async def _mate(installed: Installed, home: Home, workspace: Workspace) -> str:
+    """A member besides the owner, who can be changed and removed, with a role of their own in the workspace."""
     operator = agencies.entering(home.agency_id)
     async with installed.database.transaction(home.reach) as tx:
         person_id = await people.ensure_person(tx, email=f"mate@{home.owner_id[4:]}.example")
-        return (await people.add_member(tx, operator, person_id=person_id, role="manager")).id
+        mate = await people.add_member(tx, operator, person_id=person_id, role="manager")
+        await people.assign(tx, operator, workspace.id, mate.id, "viewer")
+    return mate.id
 
 
 async def _guest(installed: Installed, home: Home) -> str:
@@ -165,7 +167,7 @@ async def a_world(installed: Installed, *, name: str) -> World:
         "post_id": await _free_post(installed, home, first),
         "invocation_id": run_id,
         "approval_id": approval_id,
-        "member_id": await _mate(installed, home),
+        "member_id": await _mate(installed, home, first),
         "invitation_id": await _guest(installed, home),
         "session_id": await _session(installed, home),
         "template_id": await _template(installed, home, first),
