@@ -12,9 +12,9 @@ from colonnade.ground.db.database import Connection, Database
 from colonnade.tenancy import audit
 from colonnade.tenancy.audit import seal_store
 from colonnade.tenancy.audit.jobs import Sealer
-from colonnade.tenancy.audit.model import Entry, payload_digest
+from colonnade.tenancy.audit.model import Entry, canonical_text, payload_digest
 from colonnade.tenancy.audit.sealing import seal
-from colonnade.tenancy.audit.seals import Head, Place, chain_hash, end_text, link_text, linked_text
+from colonnade.tenancy.audit.seals import Head, Place, Signed, chain_hash, end_text, link_text
 from tests.audit.sealed_homes import (
     a_sealed_home,
     all_sealed,
@@ -44,10 +44,10 @@ def test_a_link_and_the_end_of_a_chain_stay_as_they_are() -> None:
         request_id="req_1",
         address="2001:db8::1",
     )
-    linked = linked_text(entry, bytes(range(32)))
+    signed = Signed(canonical_text(entry), bytes(range(32)))
 
-    first = chain_hash("agency_1", 1, None, linked)
-    second = chain_hash("agency_1", 2, first, linked)
+    first = chain_hash("agency_1", 1, None, signed)
+    second = chain_hash("agency_1", 2, first, signed)
 
     assert first.hex() == "56883d3ca60f653dd94fc387a2038bc5e6e785942c6fa5a74cfd063a84398386"
     assert second.hex() == "8d2d6eb1b34efd9dc0bbcc2d17a55d1d0491281697c257794265c0b7aeba10a6"

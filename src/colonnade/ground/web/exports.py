@@ -26,9 +26,6 @@ Format = Literal["csv", "ndjson"]
 
 MEDIA: Final = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 BATCH: Final = 500
-SEND_SECONDS: Final = 30.0
-"""A reader who takes nothing for so long is left."""
-
 TOLD: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {media.partition(";")[0]: {"schema": {"type": "string"}} for media in MEDIA.values()}}
 }
@@ -53,6 +50,9 @@ class Table(Generic[Row]):
 class ExportAnswer(Response, Generic[Row]):
     """Sends a table while it is read; it begins to read when it is sent."""
 
+    send_seconds = 30.0
+    """A reader who takes nothing for so long is left."""
+
     def __init__(self, database: Database, reach: Reach, table: Table[Row], wanted: Format) -> None:
         super().__init__(media_type=MEDIA[wanted])
         self._database = database
@@ -71,7 +71,7 @@ class ExportAnswer(Response, Generic[Row]):
                 async for part in parts:
                     if leaving.done():
                         return
-                    async with asyncio.timeout(SEND_SECONDS):
+                    async with asyncio.timeout(self.send_seconds):
                         await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         except TimeoutError:

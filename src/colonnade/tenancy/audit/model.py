@@ -100,6 +100,11 @@ def canonical_json(value: Any) -> str:
     return _number(value) if isinstance(value, float) else json.dumps(value)
 
 
+def flat_json(values: list[str | int | None]) -> str:
+    """The same text for a list without anything inside, made at once."""
+    return json.dumps(values, separators=(",", ":"))
+
+
 def payload_digest(before: dict[str, Any] | None, after: dict[str, Any] | None) -> bytes | None:
     """SHA-256 of before and after; it stands in for them in the entry's own digest, so that they can be erased."""
     if before is None and after is None:
@@ -121,4 +126,4 @@ def canonical_text(entry: Entry) -> str:
     digest = None if entry.payload_digest is None else entry.payload_digest.hex()
     head = [CANONICAL_VERSION, entry.agency_id, entry.id, instant, entry.workspace_id]
     actor = [entry.actor_kind, entry.actor_id, entry.actor_name, entry.request_id, known_address(entry.address)]
-    return canonical_json([*head, *actor, entry.event, entry.resource_id, digest])
+    return flat_json([*head, *actor, entry.event, entry.resource_id, digest])

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from colonnade.ground.core.secrets import Pepper
 from colonnade.tenancy.audit.model import CANONICAL_VERSION, known_address, payload_digest
-from colonnade.tenancy.audit.seals import Place, chain_hash, link_text, wrong_mac
+from colonnade.tenancy.audit.seals import Place, Signed, chain_hash, link_text, wrong_mac
 
 _SAYS: Final = {
     "unreadable": "The line is none of an export of the audit log.",
@@ -110,7 +110,7 @@ class _Reader:
     def _link(self, seal: dict[str, Any], place: tuple[int, str | None, str]) -> None:
         position, previous, link_hash = place
         before = None if previous is None else bytes.fromhex(previous)
-        made = chain_hash(str(self.agency_id), position, before, [seal["text"], seal["mac"]])
+        made = chain_hash(str(self.agency_id), position, before, Signed(seal["text"], bytes.fromhex(seal["mac"])))
         if made.hex() != link_hash or (previous is None) != (position == 1):
             raise _Wrong("tampered")
         self._mac(link_text(made), seal["linkMac"], seal["linkKeyId"])

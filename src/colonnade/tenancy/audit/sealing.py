@@ -6,14 +6,15 @@ from typing import Final
 from colonnade.ground.core.secrets import Pepper
 from colonnade.ground.db.database import Record, Tx
 from colonnade.tenancy.audit import seal_store
+from colonnade.tenancy.audit.model import canonical_text
 from colonnade.tenancy.audit.seals import (
     Head,
     Link,
     Place,
+    Signed,
     chain_hash,
     is_checkpoint_due,
     link_text,
-    linked_text,
     signed_end,
 )
 
@@ -43,10 +44,10 @@ def chained(pepper: Pepper, agency_id: str, head: Head | None, rows: Sequence[Re
     links: list[Link] = []
     for row in rows:
         position += 1
-        entry = seal_store.entry_of(row)
-        made = chain_hash(agency_id, position, previous, linked_text(entry, row["hmac"]))
+        signed = Signed(canonical_text(seal_store.entry_of(row)), row["hmac"])
+        made = chain_hash(agency_id, position, previous, signed)
         mac = pepper.digest(link_text(made))
-        links.append(Link(position, entry.id, previous, made, mac, pepper.current))
+        links.append(Link(position, row["id"], previous, made, mac, pepper.current))
         previous = made
     return links
 

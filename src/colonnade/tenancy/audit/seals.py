@@ -8,10 +8,10 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from colonnade.ground.core.secrets import Pepper
-from colonnade.tenancy.audit.model import Entry, canonical_json, canonical_text
+from colonnade.tenancy.audit.model import Entry, flat_json
 
 CHAIN_VERSION: Final = "colonnade.seal.1"
 """Names the way in which a link is made of its entry; another way gets another name."""
@@ -103,27 +103,31 @@ class Verdict:
         return self.bad is None
 
 
-def linked_text(entry: Entry, own_mac: bytes) -> list[Any]:
-    """What a link is made of besides its place: the entry's canonical text and its own digest."""
-    return [canonical_text(entry), own_mac.hex()]
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a link is made of besides its place: an entry's canonical text and the digest of it."""
+
+    text: str
+    mac: bytes
 
 
-def chain_hash(agency_id: str, position: int, previous: bytes | None, linked: list[Any]) -> bytes:
+def chain_hash(agency_id: str, position: int, previous: bytes | None, signed: Signed) -> bytes:
     """The hash at this place of the chain."""
     before = None if previous is None else previous.hex()
-    return hashlib.sha256(canonical_json([CHAIN_VERSION, agency_id, position, before, *linked]).encode()).digest()
+    linked = flat_json([CHAIN_VERSION, agency_id, position, before, signed.text, signed.mac.hex()])
+    return hashlib.sha256(linked.encode()).digest()
 
 
 def link_text(link_hash: bytes) -> str:
     """What the signature of a link is made of; its hash says already whose it is and where it stands."""
-    return canonical_json(["colonnade.link.1", link_hash.hex()])
+    return flat_json(["colonnade.link.1", link_hash.hex()])
 
 
 def end_text(kind: str, agency_id: str, place: Place) -> str:
     """What the signature of a head or of a checkpoint is made of; one can never stand for the other."""
     assert place.at is not None, "an end is signed with its instant"
     at = place.at.astimezone(UTC).isoformat(timespec="microseconds")
-    return canonical_json([f"colonnade.{kind}.1", agency_id, place.position, place.hash.hex(), at])
+    return flat_json([f"colonnade.{kind}.1", agency_id, place.position, place.hash.hex(), at])
 
 
 def signed_end(pepper: Pepper, kind: str, agency_id: str, place: Place) -> Head:

@@ -2,21 +2,20 @@
 
 import hmac
 from collections.abc import Callable
-from typing import Any
 
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.secrets import Pepper
 from colonnade.ground.db.database import Record, Tx
 from colonnade.tenancy.audit import seal_store
-from colonnade.tenancy.audit.model import canonical_text, payload_digest
+from colonnade.tenancy.audit.model import Entry, canonical_text, payload_digest
 from colonnade.tenancy.audit.seals import (
     Bad,
     Head,
     Place,
+    Signed,
     Verdict,
     chain_hash,
     link_text,
-    linked_text,
     wrong_end,
     wrong_mac,
 )
@@ -86,27 +85,27 @@ class Walker:
     def _link(self, row: Record) -> str | None:
         if row["position"] != self.position + 1:
             return "missing"
-        signed = wrong_mac(self._pepper, link_text(row["hash"]), row["mac"], row["seal_key_id"])
-        if signed is not None:
-            return signed
+        problem = wrong_mac(self._pepper, link_text(row["hash"]), row["mac"], row["seal_key_id"])
+        if problem is not None:
+            return problem
         if row["id"] is None:
             return "missing"
-        return self._entry(row) or self._place(row) or self._checkpoint(row)
-
-    def _entry(self, row: Record) -> str | None:
-        """What is wrong with an entry by itself; a payload that was erased is none of it."""
         entry = seal_store.entry_of(row, with_payload=True)
+        signed = Signed(canonical_text(entry), row["hmac"])
+        return self._entry(entry, signed, row["key_id"]) or self._place(row, signed) or self._checkpoint(row)
+
+    def _entry(self, entry: Entry, signed: Signed, key_id: int) -> str | None:
+        """What is wrong with an entry by itself; a payload that was erased is none of it."""
         erased = entry.before is None and entry.after is None
         if not erased and payload_digest(entry.before, entry.after) != entry.payload_digest:
             return "tampered"
-        problem = wrong_mac(self._pepper, canonical_text(entry), row["hmac"], row["key_id"])
+        problem = wrong_mac(self._pepper, signed.text, signed.mac, key_id)
         if problem is None and erased and entry.payload_digest is not None:
             self._erased += 1
         return problem
 
-    def _place(self, row: Record) -> str | None:
-        linked: list[Any] = linked_text(seal_store.entry_of(row), row["hmac"])
-        made = chain_hash(self._agency_id, row["position"], self._hash, linked)
+    def _place(self, row: Record, signed: Signed) -> str | None:
+        made = chain_hash(self._agency_id, row["position"], self._hash, signed)
         if not hmac.compare_digest(made, row["hash"]):
             return "misplaced"
         if row["previous_hash"] != self._hash:
@@ -144,7 +143,9 @@ class Walker:
 
     def young(self, row: Record) -> Bad | None:
         """Check an entry that has no link yet."""
-        problem = self._entry(row) or (None if row["waits"] else "unsealed")
+        entry = seal_store.entry_of(row, with_payload=True)
+        signed = Signed(canonical_text(entry), row["hmac"])
+        problem = self._entry(entry, signed, row["key_id"]) or (None if row["waits"] else "unsealed")
         if problem is None:
             self._checked += 1
         return None if problem is None else Bad(problem, None, row["id"])
