@@ -8,6 +8,8 @@ import httpx2
 import pytest
 
 from colonnade.ground.core.ids import new_id
+from colonnade.ground.core.secrets import new_key_text
+from tests.factories import a_signed_in
 from tests.house.installed import Installed, KeyHeld
 from tests.house.world import World, a_world, installed, ours, theirs
 
@@ -42,8 +44,9 @@ async def fresh(installed: Installed, world: World, workspace_id: str | None = N
         {"authorization": "Basic dXNlcjpwYXNz"},
         {"authorization": f"Bearer {UNKNOWN_KEY}"},
         {"x-auth": UNKNOWN_KEY},
+        {"authorization": f"Bearer {new_key_text('agency', 'live').reveal()}"},
     ],
-    ids=["no header", "not a key", "another scheme", "bad checksum", "bad checksum in the other header"],
+    ids=["no header", "not a key", "another scheme", "bad checksum", "bad checksum in the other header", "unknown key"],
 )
 async def test_who_shows_no_good_key_is_asked_for_one(installed: Installed, headers: dict[str, str]) -> None:
     answer = await installed.client.get("/v1/whoami", headers=headers)
@@ -127,11 +130,17 @@ async def test_another_tenants_id_in_a_path_reads_like_one_that_never_was(
     assert first == second
 
 
-async def test_another_tenants_id_in_a_body_is_a_bad_field(installed: Installed, ours: World, theirs: World) -> None:
-    body = {"amount": 1, "workspaceId": theirs.first.id}
-    answer = await installed.call(ours.keys["master"], "POST", "/v1/credits/grants", json=body)
-    problem = refused(answer, 400, "BAD_REQUEST", "request.invalid")
-    assert [error["pointer"] for error in problem["errors"]] == ["/workspaceId"]
+async def test_another_tenants_id_and_an_unknown_one_in_a_body_are_the_same_bad_field(
+    installed: Installed, ours: World, theirs: World
+) -> None:
+    problems = []
+    for workspace_id in (theirs.first.id, new_id("ws")):
+        body = {"amount": 1, "workspaceId": workspace_id}
+        answer = await installed.call(ours.keys["master"], "POST", "/v1/credits/grants", json=body)
+        problems.append(refused(answer, 400, "BAD_REQUEST", "request.invalid"))
+    assert [error["pointer"] for error in problems[0]["errors"]] == ["/workspaceId"]
+    assert problems[0].pop("requestId") != problems[1].pop("requestId")
+    assert problems[0] == problems[1]
 
 
 async def test_an_agency_key_finds_no_workspace_out_of_its_reach_by_the_header(
@@ -197,6 +206,33 @@ async def test_an_archived_workspace_is_read_and_not_written(installed: Installe
             ("POST", f"/v1/workspaces/{world.first.id}/api-keys", {"name": "New"}),
         ):
             refused(await installed.call(key, method, path, json=body), 422, "UNPROCESSABLE", "workspace.archived")
+
+
+async def test_the_last_owner_stays(installed: Installed) -> None:
+    world = await a_world(installed, name="owned")
+    owner = await a_signed_in(installed.database, world.home, "owner")
+    for method, path, body in (
+        ("DELETE", "/v1/members/me", None),
+        ("DELETE", f"/v1/members/{world.home.owner_id}", None),
+        ("PATCH", f"/v1/members/{world.home.owner_id}", {"role": "admin"}),
+    ):
+        answer = await installed.client.request(method, path, headers=owner, json=body)
+        refused(answer, 422, "UNPROCESSABLE", "members.last_owner")
+
+
+async def test_the_kind_of_a_key_is_that_of_the_record_and_not_of_its_text(installed: Installed, ours: World) -> None:
+    """A text that claims to be an agency's opens a key of a workspace: it may what that one may, and nothing else."""
+    claims = new_key_text("agency", "live").reveal()
+    async with installed.database.transaction(ours.home.reach) as tx:
+        sql = """insert into api_key_secret (agency_id, workspace_id, key_id, digest, pepper_id, created_at)
+                 values ($1, $2, $3, $4, $5, now())"""
+        pepper = installed.database.pepper
+        inside = ours.ids["key_id of the workspace"]
+        await tx.execute(sql, tx.agency_id, ours.first.id, inside, pepper.digest(claims), pepper.current)
+    who = await installed.client.get("/v1/whoami", headers={"x-auth": claims})
+    assert (who.json()["kind"], who.json()["workspaceId"]) == ("workspace", ours.first.id)
+    answer = await installed.client.get("/v1/agency", headers={"x-auth": claims})
+    refused(answer, 403, "FORBIDDEN", "keys.wrong_kind")
 
 
 async def test_nobody_locks_themselves_out_by_an_allowlist(installed: Installed, ours: World) -> None:
