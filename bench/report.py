@@ -1,46 +1,49 @@
-"""What was measured, as a table for people and as bench/results.md."""
+"""What was measured, in sentences and tables: one function for each part."""
 
-import os
-import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from statistics import median
 from typing import Final
 
-import psutil
-
 from bench.engine_steps import SLOTS, Steps
 from bench.installation import WORKSPACES
-from bench.load import tool_name
-from bench.reads import BASE, GOAL, Measured, Plan, cores
+from bench.keys import KeyCosts
+from bench.reads import BASE, GOAL, Measured, Plan
+from bench.scale import GOALS, LARGE, SMALL, Cost
+from bench.sections import table
+from bench.verifying import GOAL as TIMES
+from bench.verifying import OURS, THEIRS, Compared
 
 NAMES: Final[Mapping[str, str]] = {
     BASE: "bare application, same bytes",
     "shipped": "as shipped",
     "plain": "a transaction for each request",
 }
-_PACKAGES: Final = ("fastapi", "starlette", "uvicorn", "uvloop", "pydantic", "asyncpg")
-HEAD: Final = ("Server", "Ratio", "Rounds", "Answers/s", "p50 ms", "p99 ms", "CPU ms each")
+_HEAD: Final = ("Server", "Ratio", "Rounds", "Answers/s", "p50 ms", "p99 ms", "CPU ms each")
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
-    """Everything of one measurement."""
+def reads(plan: Plan, together: Mapping[str, Measured], alone: Mapping[str, Measured]) -> str:
+    """One workspace read over HTTP."""
+    ratio = together["shipped"].ratio
+    return f"""**Ratio as shipped: {ratio:.2f}; the goal is at least {GOAL} ({_met(ratio >= GOAL)}).**
 
-    command: str
-    plan: Plan
-    reads: Mapping[str, Measured]
-    alone: Mapping[str, Measured]
-    """The same with a single connection."""
-    steps: Steps
-    runs: int
-    postgresql: str
+An authenticated `GET /v1/workspaces/{{id}}` as shipped (row security, rate limit, request log, last use of keys and
+metrics are on), against the same framework and server settings that return the same bytes with nothing else. Medians of
+{plan.rounds} rounds of {plan.seconds:g} s in turn; each ratio is of one round.
+
+{WORKSPACES} workspaces are asked for in turn. Each answer is made of the row as the database has it; a row that says
+the same as before is not taken apart again. The third server does without shared trips and without that.
+
+{plan.connections} connections at once:
+
+{table(_HEAD, _read_rows(together))}
+
+One connection, where nobody shares a trip with anybody:
+
+{table(_HEAD, _read_rows(alone))}
+"""
 
 
-def rows(measured: Mapping[str, Measured]) -> Iterator[tuple[str, ...]]:
-    """The table's rows, one for each server."""
+def _read_rows(measured: Mapping[str, Measured]) -> Iterator[tuple[str, ...]]:
     for name, one in measured.items():
         middle = one.middle
         yield (
@@ -54,92 +57,84 @@ def rows(measured: Mapping[str, Measured]) -> Iterator[tuple[str, ...]]:
         )
 
 
-def verdict(results: Results) -> str:
-    """The one figure that has a goal."""
-    ratio = results.reads["shipped"].ratio
-    return f"Ratio as shipped: {ratio:.2f}; the goal is at least {GOAL} ({'met' if ratio >= GOAL else 'missed'})."
+def steps(found: Steps, runs: int) -> str:
+    """Durable runs beside the bare writes."""
+    return f"""{runs:,} runs of three journaled steps on an empty body, {SLOTS} at once, against the same rows written
+by hand: one for the run, one for each step, and the run's end, each committed before the next.
+
+Engine: ratio {found.ratio:.2f} ({median(found.engine):,.0f} runs/s of three journaled steps, against
+{median(found.by_hand):,.0f} runs/s for the same five writes by hand); {found.cpu_ms:.2f} ms of the worker's CPU for
+each run.
+"""
 
 
-def steps_sentence(results: Results) -> str:
-    """What the engine costs beside the bare writes."""
-    steps = results.steps
-    return (
-        f"Engine: ratio {steps.ratio:.2f} ({median(steps.engine):,.0f} runs/s of three journaled steps, against "
-        f"{median(steps.by_hand):,.0f} runs/s for the same five writes by hand); {steps.cpu_ms:.2f} ms of the "
-        "worker's CPU for each run."
+def scale(costs: Mapping[str, Cost]) -> str:
+    """What operations cost in a large installation beside a small one."""
+    late = [name for name, cost in costs.items() if cost.ratio > GOALS[name]]
+    verdict = f"missed by {', '.join(late)}" if late else "met by every operation"
+    head = ("Operation", "Ratio", "Goal", "Rounds", "ms there", "ms here", "PostgreSQL there", "here")
+    return f"""**Goals {verdict}.**
+
+Here: an agency of {LARGE.workspaces:,} workspaces beside {LARGE.agencies:,} other agencies. There: an agency of
+{SMALL.workspaces} workspaces that is alone. Both run side by side, each with a server and a PostgreSQL of its own, and
+are asked in turn, request by request over one connection. Medians of rounds; each ratio is of one round. The last two
+columns are what PostgreSQL computed for a request, in milliseconds.
+
+{table(head, _scale_rows(costs))}
+"""
+
+
+def _scale_rows(costs: Mapping[str, Cost]) -> Iterator[tuple[str, ...]]:
+    for name, cost in costs.items():
+        ratios = [large / small for small, large in zip(cost.small, cost.large, strict=True)]
+        yield (
+            name,
+            f"{cost.ratio:.2f}",
+            f"{GOALS[name]}",
+            f"{min(ratios):.2f} to {max(ratios):.2f}",
+            f"{median(cost.small):.2f}",
+            f"{median(cost.large):.2f}",
+            *(f"{one:.2f}" for one in cost.database_ms),
+        )
+
+
+def keys(costs: KeyCosts) -> str:
+    """Verification, limits and revocations."""
+    rows = ((str(one.callers), f"{one.per_second:,.0f}", f"{one.calls_each_trip:.1f}") for one in costs.taking)
+    return f"""A key that the process knows is verified in {costs.warm_ms * 1000:.0f} µs without asking the
+database, one that it does not know in {costs.cold_ms:.2f} ms with one trip.
+
+Calls that one rate limit counts, so many callers at once in one process:
+
+{table(("Callers", "Calls/s", "Calls each trip"), rows)}
+
+A key is revoked through one process while another asks with it without a pause. So long after the answer to the
+revocation it was let in for the last time ({len(costs.limited_ms)} keys each): with a rate limit
+{_delays(costs.limited_ms)}, without one {_delays(costs.unlimited_ms)}.
+"""
+
+
+def _delays(found: tuple[float, ...]) -> str:
+    return f"{median(found):.1f} ms (at most {max(found):.1f})"
+
+
+def peers(plan: Plan, found: Compared) -> str:
+    """Ours beside Better Auth's."""
+    rows = (
+        (name, f"{median([one.per_second for one in samples]):,.0f}", f"{median([one.p50_ms for one in samples]):.1f}")
+        for name, samples in ((OURS, found.ours), (THEIRS, found.theirs))
     )
+    verdict = _met(found.ratio >= TIMES)
+    return f"""**{found.ratio:.1f} times as many verifications; the goal is at least {TIMES:g} ({verdict}).**
+
+A route that verifies a key and tells who calls: `GET /v1/whoami`, and the same of Better Auth 1.7.5 with its API key
+plugin behind `node:http`. Each is one process on the same core and keeps keys and counts in the same PostgreSQL server;
+both limit the rate, which a second key with a small limit proves before. {plan.connections} connections, {plan.rounds}
+rounds of {plan.seconds:g} s in turn; ratios of the rounds {min(found.ratios):.1f} to {max(found.ratios):.1f}.
+
+{table(("Server", "Verifications/s", "p50 ms"), rows)}
+"""
 
 
-def markdown(results: Results) -> str:
-    """The whole of bench/results.md."""
-    plan = results.plan
-    return "\n".join(
-        [
-            "# Measurements",
-            "",
-            "Figures hold for one machine; the ratios are what to look at. Written by `make bench`.",
-            "",
-            f"**{verdict(results)}**",
-            "",
-            *(f"- {line}" for line in _circumstances(results)),
-            "",
-            "## Reading one workspace",
-            "",
-            "An authenticated `GET /v1/workspaces/{id}` as shipped (row security, rate limit, request log, last use of",
-            "keys and metrics are on), against the same framework and server settings that return the same bytes with",
-            f"nothing else. Medians of {plan.rounds} rounds of {plan.seconds:g} s in turn; each ratio is of one round.",
-            "",
-            f"{WORKSPACES} workspaces are asked for in turn. Each answer is made of the row as the database has it;",
-            "a row that says the same as before is not taken apart again. The third server does without shared trips",
-            "and without that.",
-            "",
-            f"{plan.connections} connections at once:",
-            "",
-            *_table(results.reads),
-            "",
-            "One connection, where nobody shares a trip with anybody:",
-            "",
-            *_table(results.alone),
-            "",
-            "## Durable runs",
-            "",
-            f"{results.runs:,} runs of three journaled steps on an empty body, {SLOTS} at once, against the same rows",
-            "written by hand: one for the run, one for each step, and the run's end, each committed before the next.",
-            "",
-            steps_sentence(results),
-            "",
-        ]
-    )
-
-
-def _table(measured: Mapping[str, Measured]) -> Iterator[str]:
-    yield "| " + " | ".join(HEAD) + " |"
-    yield "|---|" + "---:|" * (len(HEAD) - 1)
-    for row in rows(measured):
-        yield "| " + " | ".join(row) + " |"
-
-
-def _circumstances(results: Results) -> Iterator[str]:
-    server, load = cores()
-    apart = f"server alone on core {server}, load on core {load}, PostgreSQL on all but the server's"
-    pinned = apart if server is not None else "not pinned"
-    yield f"Command: `{results.command}`"
-    yield f"Date: {datetime.now(UTC):%Y-%m-%d}"
-    memory = psutil.virtual_memory().total / 2**30
-    yield f"Machine: {_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, {_system()}"
-    yield f"Load: {tool_name()}; {pinned}; load average at the end {os.getloadavg()[0]:.1f}"
-    yield f"PostgreSQL {results.postgresql}, embedded, as shipped (fsync on); one server process"
-    yield f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-
-
-def _system() -> str:
-    return f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}"
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 (a file of the kernel)
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
+def _met(is_met: bool) -> str:
+    return "met" if is_met else "missed"

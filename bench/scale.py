@@ -39,6 +39,9 @@ GOALS: Final[Mapping[str, float]] = {
     "get": 1.5,
     "verification, warm": 1.5,
     "verification, cold, in the database": 1.5,
+    "list of the agency's keys": 1.5,
+    "list of members": 1.5,
+    "audit log": 1.5,
     "search, one hit": 2.0,
     "search, many hits": 2.0,
     "search, no hit": 2.0,
@@ -114,8 +117,11 @@ def _seconds(process: int) -> float:
         return 0.0
 
 
-def measure(scratch: Path, rounds: int, tick: Tick, large: Crowd = LARGE) -> dict[str, Cost]:
-    """Two installations side by side, each with a server of its own; each operation is asked of both in turn."""
+def measure(scratch: Path, rounds: int, tick: Tick, large: Crowd = LARGE) -> tuple[dict[str, Cost], str]:
+    """Two installations side by side, each with a server of its own; each operation is asked of both in turn.
+
+    Told with the version of their PostgreSQL.
+    """
     with asyncio.Runner() as runner, contextlib.ExitStack() as stack:
         both = [
             stack.enter_context(_side(scratch / "small", SMALL, runner, tick)),
@@ -126,7 +132,8 @@ def measure(scratch: Path, rounds: int, tick: Tick, large: Crowd = LARGE) -> dic
         for name in GOALS:
             costs[name] = _cost((both[0], asks[0][name]), (both[1], asks[1][name]), rounds)
             tick(name)
-    return costs
+        version = runner.run(both[0].database.fetchval("select current_setting('server_version')"))
+    return costs, str(version)
 
 
 @contextlib.contextmanager
@@ -151,6 +158,9 @@ def _asks(side: _Side) -> dict[str, Ask]:
         "get": side.over(*[f"/v1/workspaces/{one}" for one in side.ids]),
         "verification, warm": side.over("/v1/whoami"),
         "verification, cold, in the database": side.cold(),
+        "list of the agency's keys": side.over("/v1/api-keys?limit=10"),
+        "list of members": side.over("/v1/members?limit=10"),
+        "audit log": side.over("/v1/audit-log?limit=10"),
         "search, one hit": side.over(*[f"{_LIST}&q=brand-{BASE + number}" for number in range(1, 10)]),
         "search, many hits": side.over(f"{_LIST}&q=e"),
         "search, no hit": side.over(f"{_LIST}&q=nothing+like+this"),
