@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from colonnade import credits, integrations, isolation
 from colonnade.brand.content import routes as content_routes
 from colonnade.credits import routes as credits_routes
-from colonnade.faces import docs, logos, status
+from colonnade.faces import account, docs, logos, status
 from colonnade.faces.compat import company
 from colonnade.faces.compat.company import routes as company_routes
 from colonnade.faces.status import Check, Metrics
@@ -199,6 +199,7 @@ def create(settings: Settings, address: Address) -> ASGIApp:
     setattr(app.state, workspaces_routes.READER, server.reader)
     setattr(app.state, sessions.STATE, server.desk)
     setattr(app.state, keys_routes.PARTNER, PartnerKeys(server.outgoing, settings.leak_keys_url))
+    account.mount(app, version("colonnade"))
     docs.mount(app, docs.DocsOptions(version("colonnade"), settings.public_url, lambda: document(app)))
     isolation.mount(app, report_key_of(settings))
     logos.mount(app, functools.partial(agencies.find_logo, server.database))

@@ -1,90 +1,13 @@
 """The public pages in a real browser against a real server: nothing from elsewhere, nothing that the policy forbids."""
 
-import asyncio
-import shutil
-import socket
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-import uvicorn
-from playwright.async_api import Page, async_playwright
 
-from colonnade import app
 from colonnade.ground.core.reasons import REASONS
-from colonnade.ground.db.address import Address
-from colonnade.settings import Settings
+from tests.faces.looking import Looking, in_a_browser
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(BROWSER is None, reason="NO BROWSER: install Debian's chromium to run the browser tests"),
-]
-
-WORDS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@dataclass(slots=True)
-class Looking:
-    """A page that is looked at, and everything that went wrong or elsewhere meanwhile."""
-
-    page: Page
-    base: str
-    complaints: list[str] = field(default_factory=list)
-    elsewhere: list[str] = field(default_factory=list)
-
-    def listen(self) -> None:
-        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self._note(request.url))
-
-    def _note(self, url: str) -> None:
-        if not url.startswith((self.base, "data:", "blob:")):
-            self.elsewhere.append(url)
-
-    def nothing_was_wrong(self) -> bool:
-        return not self.complaints and not self.elsewhere
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path)
-
-
-@pytest_asyncio.fixture
-async def base(address: Address, settings: Settings) -> AsyncIterator[str]:
-    """A real server's address."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app.create(settings, address), log_config=None))
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:
-        await asyncio.sleep(0.02)
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    await serving
-
-
-@pytest_asyncio.fixture
-async def looking(base: str) -> AsyncIterator[Looking]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=BROWSER, args=WORDS)
-        page = await browser.new_page(viewport={"width": 1200, "height": 900})
-        looking = Looking(page, base)
-        looking.listen()
-        yield looking
-        await browser.close()
+pytestmark = in_a_browser
 
 
 async def test_the_first_page_shows_the_first_steps_with_this_address(looking: Looking, tmp_path: Path) -> None:

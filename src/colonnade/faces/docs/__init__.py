@@ -1,5 +1,5 @@
 """Public pages: the welcome page, the API's documentation, and a page for every reason of a refusal."""
 
-from colonnade.faces.docs.pages import DocsOptions, mount
+from colonnade.faces.docs.pages import PAGE_HEADERS, DocsOptions, mount
 
-__all__ = ["DocsOptions", "mount"]
+__all__ = ["PAGE_HEADERS", "DocsOptions", "mount"]

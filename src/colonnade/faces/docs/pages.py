@@ -24,7 +24,7 @@ CONTENT_SECURITY_POLICY: Final = (
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-_PAGE_HEADERS: Final = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-cache"}
+PAGE_HEADERS: Final = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-cache"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class _Pages:
 
     def _page(self, template: str, **values: Any) -> Response:
         html = self._templates.get_template(template).render(version=self._options.version, **values)
-        return HTMLResponse(html, headers=_PAGE_HEADERS)
+        return HTMLResponse(html, headers=PAGE_HEADERS)
 
     async def welcome(self, request: Request) -> Response:
         """The first page: what this is and the same first steps that `up` prints."""
