@@ -11,6 +11,7 @@ from colonnade.isolation.credentials import Credential
 
 PATIENCE_SECONDS: Final = 30.0
 _LONGEST_WAIT_SECONDS: Final = 70
+_MOST_WAITS: Final = 3
 _MOST_TEXT: Final = 4 * 1024 * 1024
 
 
@@ -52,13 +53,14 @@ class Silence(Exception):
 
 
 async def ask(client: httpx2.AsyncClient, credential: Credential, wanted: Wanted) -> Answered:
-    """One request with this credential; where a good credential's limit is used up, it is waited for."""
-    while True:
+    """One request with this credential; where a good credential's limit is used up, its next window is waited for."""
+    for _ in range(_MOST_WAITS):
         answered = await _ask(client, credential, wanted)
         waited = int(answered.headers.get("retry-after", "0"))
         if answered.status != 429 or credential.kind == "none" or waited > _LONGEST_WAIT_SECONDS:
             return answered
         await asyncio.sleep(max(waited, 1))
+    return await _ask(client, credential, wanted)
 
 
 async def _ask(client: httpx2.AsyncClient, credential: Credential, wanted: Wanted) -> Answered:

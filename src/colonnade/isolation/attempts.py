@@ -256,7 +256,12 @@ class _Trying:
         return inside.get(prefix)
 
     def _refused(self, otherwise: int) -> frozenset[int]:
-        return frozenset({403 if self.operation.forbids(self.outsider.credential) else otherwise})
+        credential = self.outsider.credential
+        if self.operation.forbids(credential):
+            return frozenset({403})
+        if credential.is_agency_wide and not credential.reaches_all:  # what is the whole agency's may be refused before
+            return frozenset({403, otherwise})
+        return frozenset({otherwise})
 
 
 def untried(operations: Sequence[Described], outsider: Outsider, victim: Victim) -> list[tuple[str, str]]:

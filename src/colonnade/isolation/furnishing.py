@@ -11,8 +11,6 @@ from colonnade.isolation.belongings import Harvest
 from colonnade.isolation.catalogue import Described, with_ids_of
 from colonnade.isolation.credentials import Credential
 
-EXTERNAL_IDS: Final = ("isolation-one", "isolation-two")
-
 _LEFT_ALONE: Final = (
     "/v1/members",
     "/v1/invitations",
@@ -47,23 +45,27 @@ class Furnishing:
 
     async def all(self) -> tuple[str, str]:
         """One of everything in the first workspace, and a second beside it: their ids."""
-        first, second = [await self._workspace(external_id) for external_id in EXTERNAL_IDS]
+        first, second = [await self._workspace(number) for number in ("one", "two")]
         await self._examples(first)
         await self._run(first)
         await self._bulk(first, second)
         return first, second
 
-    async def _workspace(self, external_id: str) -> str:
+    async def _workspace(self, number: str) -> str:
+        # The other side has external ids of its own: one that both had would rightly find one's own workspace.
+        external_id = f"{self._marker.lower().replace(' ', '-')}-{number}"
         there = await self._ask("GET", f"/v1/workspaces/ext:{external_id}")
         if there.status == 404:
             body = {
-                "name": f"{self._marker} {external_id}",
+                "name": f"{self._marker} {number}",
                 "externalId": external_id,
                 "settings": {"defaultModel": "scripted"},
                 "tags": ["made-by:verify-isolation"],
             }
             there = await self._made("POST", "/v1/workspaces", body)
         identity: str = there.json()["id"]
+        if not there.json()["active"]:  # a walk that found a leak may have left it so
+            await self._made("POST", f"/v1/workspaces/{identity}/restore", {})
         return identity
 
     async def _examples(self, first: str) -> None:

@@ -8,7 +8,7 @@ import httpx2
 from colonnade.isolation.attempts import Attempt, Outsider, Victim, attempts, untried
 from colonnade.isolation.belongings import Belongings, Harvest
 from colonnade.isolation.catalogue import Described
-from colonnade.isolation.credentials import Credential
+from colonnade.isolation.credentials import Credential, State
 from colonnade.isolation.report import Record
 from colonnade.isolation.walking import Hidden, Walker
 
@@ -66,9 +66,12 @@ class Proof:
         self._record.changed += before.changed(after)
 
     def _note_untried(self, trial: Trial) -> None:
-        """Ids of paths for which the victim had nothing; told once, however many tried."""
-        for outsider in trial.outsiders[:1]:
-            for operation, name in untried(self._operations, outsider, trial.victim):
+        """Ids of paths for which the victim had nothing; neighbours are not kept from what is the whole agency's."""
+        for outsider in [one for one in trial.outsiders if one.credential.state is State.GOOD][:1]:
+            if outsider.is_neighbour and not self._record.subject.reads_only:
+                continue
+            tried = [one for one in self._operations if not (one.is_write and self._record.subject.reads_only)]
+            for operation, name in untried(tried, outsider, trial.victim):
                 told = {"what": operation, "why": f"the other side had nothing that {{{name}}} could name"}
                 if told not in self._record.untried:
                     self._record.untried.append(told)
