@@ -13,7 +13,10 @@ from colonnade.ground.core.scopes import AGENCY_SCOPES, PRESETS, ROLES, SCOPES, 
 from colonnade.settings import Settings
 from tests.house.sources import PACKAGE, sources
 
-LISTS: Final = ("ground/core/events.py", "ground/core/ids.py", "ground/core/reasons.py", "ground/core/scopes.py")
+LISTS: Final = (
+    *("ground/core/events.py", "ground/core/ids.py", "ground/core/scopes.py"),
+    *("ground/core/reasons.py", "ground/core/caller_reasons.py"),
+)
 
 LATER_SCOPES: Final = {
     *("clients:create", "clients:delete", "clients:edit", "clients:read"),
