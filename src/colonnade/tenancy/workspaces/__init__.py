@@ -11,7 +11,7 @@ from colonnade.tenancy.workspaces.blocks import (
     last_active_block,
     no_templates_block,
 )
-from colonnade.tenancy.workspaces.checks import SHARED
+from colonnade.tenancy.workspaces.checks import SHARED, SLUG
 from colonnade.tenancy.workspaces.choosing import Brief, all_active, known, roll_call
 from colonnade.tenancy.workspaces.finder import EXTERNAL, WorkspaceFinder
 from colonnade.tenancy.workspaces.matching import matching
@@ -51,6 +51,7 @@ __all__ = [
     "EXTERNAL",
     "INTEGRATIONS",
     "SHARED",
+    "SLUG",
     "Activity",
     "Adopt",
     "AtWork",

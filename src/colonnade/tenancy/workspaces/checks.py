@@ -93,10 +93,12 @@ _WHITE_LABEL: Final[dict[str, Check]] = {
     "footer": checking.text(1, 2_000),
 }
 
+SLUG: Final = checking.text(1, 48, pattern="[a-z0-9-]+", says="must be lower-case letters, digits and hyphens")
+
 _PROFILE: Final[dict[str, Check]] = {
     "name": checking.text(1, 255),
     "primaryDomain": _domain,
-    "slug": checking.text(1, 48, pattern="[a-z0-9-]+", says="must be lower-case letters, digits and hyphens"),
+    "slug": SLUG,
     "externalId": checking.text(1, 255, pattern=r"[^/\s]+", says="must not contain white space or a slash"),
     "industry": checking.text(1, 255),
     "timezone": timezone,

@@ -47,10 +47,11 @@ async def add_company_workspace(request: Request, body: AddWorkspace) -> Respons
     Members named in `userIds` may work in it from then on: those who may not work everywhere become its managers.
     """
     call = call_of(request)
+    fields, member_ids = body.read()
     async with call.writing() as tx:
-        await _require_members(tx, body.user_ids)
-        workspace = await workspaces.create(tx, call.caller, fields=body.fields())
-        await _let_in(tx, call.caller, workspace.id, body.user_ids)
+        await _require_members(tx, member_ids)
+        workspace = await workspaces.create(tx, call.caller, fields=fields)
+        await _let_in(tx, call.caller, workspace.id, member_ids)
         return call.answer(200, CompanyWorkspace.of(workspace))
 
 
@@ -153,6 +154,6 @@ async def _require_members(tx: Tx, member_ids: list[str]) -> None:
 
 async def _let_in(tx: Tx, caller: Caller, workspace_id: str, member_ids: list[str]) -> None:
     """Members who may work everywhere have been let in already; the others become managers of this workspace."""
-    for member_id in dict.fromkeys(member_ids):
+    for member_id in member_ids:
         if await people.find_colleague(tx, workspace_id, member_id) is None:
             await workspaces.appoint(tx, caller, workspace_id, member_id, "manager")

@@ -5,29 +5,42 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from colonnade.ground.core import checking
+from colonnade.ground.core.checking import Findings
 from colonnade.ground.core.refusals import FieldError, Kind, Refused
 from colonnade.ground.web import Body, ErrorShape, Instant, Name, Shown, examples
+from colonnade.ground.web.checked import CheckedBody
 from colonnade.ground.web.problems import STATUS
+from colonnade.tenancy import agencies, workspaces
 from colonnade.tenancy.keys import Key, Minted
 from colonnade.tenancy.workspaces import Brief, Workspace
 
 PREFIX: Final = "/company/"
 
 
-class AddWorkspace(Body):
-    """A new workspace of the company."""
+_NEW: Final = checking.shape(
+    {
+        "name": checking.text(1, 255),
+        "slug": workspaces.SLUG,
+        "timezone": agencies.timezone,
+        "userIds": checking.list_of(checking.text(1, 64), 100, distinct=True),
+    },
+    ["name", "slug", "timezone"],
+)
+
+
+class AddWorkspace(CheckedBody):
+    """A new workspace of the company; `userIds` are members who shall work in it."""
 
     model_config = examples({"name": "Acme Bikes", "slug": "acme-bikes-hq", "timezone": "Europe/Berlin"})
-    name: Name
-    slug: str = Field(min_length=1, max_length=48, description="Lower-case letters, digits and hyphens.")
-    timezone: str = Field(description="An IANA time zone.")
-    user_ids: list[str] = Field(
-        default_factory=list, max_length=100, description="Members of the company who shall work in it, by their ids."
-    )
+    rule = _NEW
 
-    def fields(self) -> dict[str, Any]:
-        """What the house wants of a workspace."""
-        return {"name": self.name, "slug": self.slug, "timezone": self.timezone}
+    def read(self) -> tuple[dict[str, Any], list[str]]:
+        """The workspace in the words of the house, and who shall work in it; every bad field is named at once."""
+        findings = Findings()
+        kept: dict[str, Any] = _NEW(self.sent_json(), "", findings)
+        findings.refuse_if_any()
+        return kept, kept.pop("userIds", [])
 
 
 class AddKey(Body):
