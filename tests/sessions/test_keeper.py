@@ -14,7 +14,7 @@ from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database, Record
 from colonnade.ground.web.doorway import Admission
 from colonnade.tenancy import keys, people, sessions
-from colonnade.tenancy.sessions.keeper import SESSION_RATE
+from colonnade.tenancy.keys import MEMBER_RATE
 from tests.conftest import PEPPER
 from tests.factories import Home, a_signed_in, a_workspace, an_agency
 from tests.sessions.signing import at_the_door
@@ -188,8 +188,8 @@ async def test_the_agencys_allowlist_binds_its_members_too(database: Database, a
 async def test_a_session_calls_as_often_as_its_limit_says_and_no_more(database: Database, address: Address) -> None:
     headers = await a_signed_in(database, await an_agency(database))
     async with a_process(address) as (keeper, _):
-        rates = [(await admitted(keeper, headers)).rate for _ in range(SESSION_RATE.requests + 1)]
-    assert [rate.granted for rate in rates if rate is not None] == [True] * SESSION_RATE.requests + [False]
+        rates = [(await admitted(keeper, headers)).rate for _ in range(MEMBER_RATE.requests + 1)]
+    assert [rate.granted for rate in rates if rate is not None] == [True] * MEMBER_RATE.requests + [False]
 
 
 async def test_a_use_is_noted_with_its_address(database: Database, address: Address) -> None:

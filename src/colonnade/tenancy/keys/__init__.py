@@ -8,6 +8,7 @@ from colonnade.ground.db.rings import RingOptions
 from colonnade.tenancy.keys.keeper import MOMENTS, KeyKeeper, Limiter, Taken, Uses, rate_of, subject_of
 from colonnade.tenancy.keys.makers import narrow_made_by, revoke_made_by, standing_made_by
 from colonnade.tenancy.keys.model import (
+    MEMBER_RATE,
     USUAL_RATE,
     Changes,
     Draft,
@@ -23,6 +24,7 @@ from colonnade.tenancy.keys.ring import KeyRing, Verified, agency_networks
 from colonnade.tenancy.keys.service import count, for_installation, get, mint, page, revoke, roll, update
 
 __all__ = [
+    "MEMBER_RATE",
     "MOMENTS",
     "USUAL_RATE",
     "Changes",

@@ -38,6 +38,8 @@ class RateLimit:
 
 
 USUAL_RATE: Final = RateLimit(100, 60)
+MEMBER_RATE: Final = RateLimit(300, 60)
+"""How often somebody who is signed in may call; a page asks several things at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,17 @@ from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.refusals import BadFields, FieldError
 from colonnade.ground.web import Body, Instant, Name, Shown, Whole, examples
 from colonnade.tenancy.keys.care import Care, MakerKind, MakerStatus, maker_kind
-from colonnade.tenancy.keys.model import Changes, Draft, Key, KeyFilters, Minted, RateLimit, RatePatch, Status
+from colonnade.tenancy.keys.model import (
+    MEMBER_RATE,
+    Changes,
+    Draft,
+    Key,
+    KeyFilters,
+    Minted,
+    RateLimit,
+    RatePatch,
+    Status,
+)
 
 Scopes = Annotated[list[str], Field(max_length=200, description="Names of scopes; `*` is all that the kind may hold.")]
 Allowlist = Annotated[list[str], Field(max_length=100, description="Addresses and CIDR blocks; empty: from anywhere.")]
@@ -196,6 +206,7 @@ class WhoShown(Shown):
 
     kind: Literal["agency", "workspace", "member"]
     key_id: str | None
+    member_id: str | None = None
     agency_id: str
     workspace_id: str | None
     workspaces: Literal["all"] | Sequence[str]
@@ -225,12 +236,13 @@ class WhoShown(Shown):
         return cls(
             kind="member",
             key_id=None,
+            member_id=caller.actor_id,
             agency_id=caller.agency_id,
             workspace_id=caller.workspace_id,
             workspaces="all" if caller.reach.workspace_ids is None else caller.reach.workspace_ids,
             scopes=sorted(caller.scopes),
             mode=caller.mode,
-            rate_limit=None,
+            rate_limit=RateLimitShown.of(MEMBER_RATE),
             addresses=[],
         )
 

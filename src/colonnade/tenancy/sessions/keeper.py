@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from starlette.responses import Response
 
@@ -15,13 +15,11 @@ from colonnade.ground.core.secrets import Pepper, is_token
 from colonnade.ground.db.database import Database, Record
 from colonnade.ground.db.rings import Ring, RingOptions, Source
 from colonnade.ground.web.doorway import Admission
-from colonnade.tenancy.keys import Limiter, RateLimit, Uses, address_refused, agency_networks, is_on, rate_of
+from colonnade.tenancy.keys import MEMBER_RATE, Limiter, Uses, address_refused, agency_networks, is_on, rate_of
 from colonnade.tenancy.people import EVERYWHERE
 from colonnade.tenancy.sessions import store
 from colonnade.tenancy.sessions.model import IDLE, Started, session_ended, two_factor
 from colonnade.tenancy.sessions.service import KIND
-
-SESSION_RATE: Final = RateLimit(300, 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +116,10 @@ class SessionKeeper:
             return session_ended()
         if entry.allowlist and not is_on(entry.allowlist, address):
             return address_refused()
-        taken = await self._limiter.take(entry.session_id, SESSION_RATE.requests, SESSION_RATE.window_seconds)
+        taken = await self._limiter.take(entry.session_id, MEMBER_RATE.requests, MEMBER_RATE.window_seconds)
         self.uses.add(entry.session_id, address)
         caller = Caller(request_id=request_id, address=address, **entry.caller)
-        return Admission(caller, rate_of(taken, SESSION_RATE), csrf_token(self._pepper, entry.session_id))
+        return Admission(caller, rate_of(taken, MEMBER_RATE), csrf_token(self._pepper, entry.session_id))
 
 
 def _entry_of(row: Record, asked: float) -> _Entry:
