@@ -88,7 +88,7 @@ REASONS: Final[dict[str, Reason]] = {
     "workspace.purge_too_early": Reason(
         "UNPROCESSABLE",
         "The workspace was archived only lately",
-        "In the first 30 days after archiving, a purge wants the workspace's name repeated; `details.ripeAt` tells the end.",
+        "In the first 30 days after archiving, a purge wants the workspace's name repeated, until `details.ripeAt`.",
         'Send `{"confirm": "NAME"}`, or wait.',
     ),
     "workspace.at_work": Reason(
