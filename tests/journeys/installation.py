@@ -128,11 +128,10 @@ class Installation:
         return process.returncode, out.decode(), err.decode()
 
     async def curl(self, key: str, *words: str) -> Answer:
-        """What `curl` says; a word that begins with `/` is completed to a URL."""
+        """What `curl` says, with this key if there is one; a word that begins with `/` is completed to a URL."""
+        who = ("-H", f"Authorization: Bearer {key}") if key else ()
         full = [self.url + word if word.startswith("/") else word for word in words]
-        process = await asyncio.create_subprocess_exec(
-            "curl", "-sS", "-i", "-H", f"Authorization: Bearer {key}", *full, stdout=asyncio.subprocess.PIPE
-        )
+        process = await asyncio.create_subprocess_exec("curl", "-sS", "-i", *who, *full, stdout=asyncio.subprocess.PIPE)
         out, _ = await process.communicate()
         assert process.returncode == 0, f"curl ended with {process.returncode}"
         head, _, body = out.decode().partition("\r\n\r\n")

@@ -1,18 +1,20 @@
 """Invitations: who may send them, what their link opens, and that it opens once."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import pytest
 
+from colonnade.ground.core.callers import Reach
 from colonnade.ground.core.ids import new_request_id
 from colonnade.ground.core.refusals import BadFields, Refused
 from colonnade.ground.core.scopes import PRESETS
 from colonnade.ground.core.secrets import is_token, new_token
 from colonnade.ground.db.database import Database
 from colonnade.tenancy import people
-from colonnade.tenancy.people import Arrival, Assignment, Change, Filters, Paging
+from colonnade.tenancy.people import Arrival, Assignment, Change, Draft, Filters, Paging
 from tests.factories import a_workspace, agency_caller, an_agency
 from tests.tenancy.membership import (
     a_member,
@@ -243,6 +245,40 @@ async def test_invitations_stand_in_the_list_of_members_until_they_are_used(data
     assert await listed(q="ANA", role="manager", status="invited") == [(invitation.id, "invited")]
     member = await accepted(database, home, invitation)
     assert await listed() == [(member.id, "active"), (home.owner_id, "active")]
+
+
+async def test_nobodys_mailbox_is_filled_by_way_of_invitations(database: Database) -> None:
+    home = await an_agency(database)
+    email, owner = an_email(), the_owner(home)
+
+    async def invite_resend_and_withdraw() -> None:
+        invitation = await an_invitation(database, home, email=email)
+        async with database.transaction(home.reach) as tx:
+            await people.resend(tx, owner, invitation.id)
+        async with database.transaction(home.reach) as tx:
+            await people.withdraw(tx, owner, invitation.id)
+
+    for _ in range(5):
+        await invite_resend_and_withdraw()
+    with pytest.raises(Refused) as refused:
+        await invite_resend_and_withdraw()
+
+    assert refused.value.reason == "invitations.too_many_mails"
+    assert (await an_invitation(database, await an_agency(database), email=email)).email == email
+
+
+async def test_a_key_of_some_workspaces_invites_nobody(database: Database) -> None:
+    home = await an_agency(database)
+    workspace = await a_workspace(database, home)
+    limited = replace(home.caller, reach=Reach(home.agency_id, (workspace.id,)))
+
+    with pytest.raises(Refused) as refused:
+        async with database.transaction(limited.reach) as tx:
+            await people.invite(tx, limited, Draft(an_email(), "viewer"))
+
+    assert refused.value.reason == "keys.wrong_kind"
+    async with database.transaction(limited.reach) as tx:
+        assert (await people.page(tx, limited, Filters(), Paging())).items == []
 
 
 async def test_a_token_that_was_never_given_opens_nothing(database: Database) -> None:

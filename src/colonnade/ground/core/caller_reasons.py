@@ -156,6 +156,12 @@ ABOUT_CALLERS: Final[dict[str, Reason]] = {
         "It was used, withdrawn, sent anew with another link, or has expired; or who invited may no longer invite.",
         "Ask the agency for a new invitation.",
     ),
+    "invitations.too_many_mails": Reason(
+        "TOO_MANY_REQUESTS",
+        "Too many mails to one address",
+        "At most ten mails about invitations go from one agency to one address within a day.",
+        "Wait until tomorrow, or find out why the mails do not arrive.",
+    ),
     "invitations.other_person": Reason(
         "FORBIDDEN",
         "The invitation is for somebody else",

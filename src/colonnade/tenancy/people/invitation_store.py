@@ -25,8 +25,12 @@ FIND_OPEN: Final = f"select {_COLUMNS} from invitation where agency_id = $1 and 
 COUNT_OPEN: Final = (
     f"select count(*) from (select from invitation where agency_id = $1 and {_OPEN} limit $2) as counted"
 )
+MAILS_TO: Final = """
+select coalesce(sum(mails), 0) from invitation
+where agency_id = $1 and email = $2 and updated_at > $3::timestamptz - interval '1 day'
+"""
 RENEW: Final = f"""
-update invitation set expires_at = $3::timestamptz + $4::interval, digest = null, updated_at = $3
+update invitation set expires_at = $3::timestamptz + $4::interval, digest = null, mails = mails + 1, updated_at = $3
 where agency_id = $1 and id = $2 and {_OPEN} returning {_COLUMNS}
 """
 WITHDRAW: Final = f"""
@@ -83,6 +87,12 @@ async def find_open(tx: Tx, email: str) -> Invitation | None:
 async def count_open(tx: Tx, *, most: int) -> int:
     """How many are open; stops counting at `most`."""
     counted: int = await tx.fetchval(COUNT_OPEN, tx.agency_id, most)
+    return counted
+
+
+async def mails_to(tx: Tx, email: str) -> int:
+    """How many mails invitations to this address were worth that somebody touched within a day."""
+    counted: int = await tx.fetchval(MAILS_TO, tx.agency_id, email, await tx.now())
     return counted
 
 

@@ -17,6 +17,7 @@ from colonnade.tenancy.people.model import (
     EVERYWHERE,
     MOST_ASSIGNMENTS,
     MOST_INVITATIONS,
+    MOST_MAILS,
     Arrival,
     Assignment,
     Draft,
@@ -66,6 +67,7 @@ async def resend(tx: Tx, caller: Caller, invitation_id: str) -> Invitation:
     if standing is None:
         raise NotFound("invitation")
     await require_grantable(tx, caller, standing.role, "all")
+    await _refuse_flood(tx, standing.email)
     invitation = await invitation_store.renew(tx, invitation_id)
     assert invitation is not None, "an invitation that is locked has gone"
     before, after = ({"expiresAt": format_instant(one.expires_at)} for one in (standing, invitation))
@@ -160,8 +162,19 @@ async def _refuse_known(tx: Tx, email: str) -> None:
     known = await store.id_by_email(tx, email)
     if known is not None:
         raise Refused("members.already", f"{email} is a member of this agency already.", details={"memberId": known})
+    await _refuse_flood(tx, email)
     if await invitation_store.count_open(tx, most=MOST_INVITATIONS) >= MOST_INVITATIONS:
         raise Refused("members.too_many_invitations", f"{MOST_INVITATIONS} invitations are open; withdraw some first.")
+
+
+async def _refuse_flood(tx: Tx, email: str) -> None:
+    """Nobody's mailbox is filled by way of invitations, withdrawn and made anew or sent again."""
+    if await invitation_store.mails_to(tx, email) >= MOST_MAILS:
+        raise Refused(
+            "invitations.too_many_mails",
+            f"{MOST_MAILS} mails about invitations went to {email} within a day; try again tomorrow.",
+            headers={"Retry-After": "3600"},
+        )
 
 
 async def _is_still_wanted(tx: Tx, invitation: Invitation) -> bool:

@@ -14,6 +14,8 @@ from colonnade.tenancy.agencies import Agency
 EMAIL_MOST = 320
 INVITATION_LASTS: Final = timedelta(days=7)
 MOST_INVITATIONS: Final = 1_000
+MOST_MAILS: Final = 10
+"""So many mails about invitations an agency may have sent to one address within a day."""
 MOST_ASSIGNMENTS: Final = 1_000
 """So many workspaces may be named at once; a member may work in more."""
 

@@ -45,6 +45,7 @@ create table invitation (
     invited_by text collate "C" not null,
     invited_by_name text not null,
     digest bytea check (octet_length(digest) = 32),
+    mails integer not null default 1 check (mails > 0),
     expires_at timestamptz not null,
     accepted_at timestamptz,
     withdrawn_at timestamptz,
@@ -56,6 +57,7 @@ create table invitation (
 );
 create unique index invitation_open on invitation (agency_id, email)
     where accepted_at is null and withdrawn_at is null;
+create index invitation_to on invitation (agency_id, email, updated_at);
 create index invitation_by on invitation (agency_id, invited_by) where accepted_at is null and withdrawn_at is null;
 select enforce_tenancy('invitation', 'agency_only');
 grant select, insert, update on invitation to colonnade_app;
