@@ -149,7 +149,12 @@ async def test_row_security_lets_the_search_use_its_index(
     await owner.execute("analyze workspace_gram")
     async with database.transaction(home.reach, read_only=True) as tx:
         told = await tx.fetchval(
-            f"explain (format json) {searching.RAREST}", tx.agency_id, None, ["d 7", "77"], ["d 7\x01", "77\U0010ffff"]
+            f"explain (format json) {searching.RAREST}",
+            tx.agency_id,
+            None,
+            ["d 7", "77"],
+            ["d 7\x01", "77\U0010ffff"],
+            100,
         )
 
     plan = json.dumps(json.loads(told) if isinstance(told, str) else told)

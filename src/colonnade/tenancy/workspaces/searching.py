@@ -1,7 +1,7 @@
 """Searching workspaces by any part of their names or by tags, at the same cost whatever the agency's size.
 
-Row security keeps operators that look inside a text away from indexes, so each workspace's terms (grams, whole tags) lie
-in a table of their own. A search follows its rarest term; where even that is common, the list is walked in its order.
+Row security keeps operators that look inside a text away from indexes, so a workspace's terms (grams, tags) lie in a
+table of their own. A search follows its rarest term; where even that is common, the list is walked in its order.
 """
 
 import string
@@ -15,18 +15,18 @@ from colonnade.tenancy.workspaces.store import reach_of
 _LONG: Final = 3
 _ASKED_MOST: Final = 12
 """Grams of one search that are looked at; a longer text is sampled evenly."""
-RARE: Final = 100
-"""A gram of at most so many workspaces is worth following."""
+RARE: Final = 1_200
+"""Terms of at most so many workspaces, shared among the terms of one search, are worth following."""
 
 _ASCII_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
-# Each end is an open one: the index is read no further than one row behind what is rare.
-RAREST: Final = f"""
+# The index is read no further than one row behind what is rare.
+RAREST: Final = """
 select array(
     select workspace_id from workspace_gram
     where agency_id = $1 and ($2::text[] is null or workspace_id = any ($2::text[]))
           and gram >= g.least and gram < g.beyond
-    limit {RARE + 1})
+    limit $5::integer + 1)
 from unnest($3::text[], $4::text[]) with ordinality as g (least, beyond, place) order by place
 """
 
@@ -59,8 +59,9 @@ async def candidates(tx: Tx, asked: str | None, tags: Sequence[str]) -> list[str
 
 async def _few(tx: Tx, terms: Sequence[str]) -> dict[str, list[str]]:
     """For each of the terms that are rare the workspaces that have it."""
-    rows = await tx.fetch(RAREST, *reach_of(tx), terms, [_beyond(term) for term in terms])
-    return {term: row[0] for term, row in zip(terms, rows, strict=True) if len(row[0]) <= RARE}
+    most = RARE // len(terms)
+    rows = await tx.fetch(RAREST, *reach_of(tx), terms, [_beyond(term) for term in terms], most)
+    return {term: row[0] for term, row in zip(terms, rows, strict=True) if len(row[0]) <= most}
 
 
 def _fewest(few: Mapping[str, list[str]], terms: Sequence[str]) -> list[str] | None:

@@ -25,31 +25,39 @@ select enforce_tenancy('workspace_gram', 'workspace');
 grant select, insert, delete on workspace_gram to colonnade_app, colonnade_worker;
 
 -- The last ones are shorter than three, so that a word of one or two characters is the beginning of some gram as well.
-create function grams_of(texts text[], tags text[]) returns setof text language sql immutable parallel safe
-    set search_path = pg_catalog, public, pg_temp as $$
+create function grams_of(texts text[], tags text[]) returns setof text language sql immutable parallel safe as $$
     select substr(t, n, 3) collate "C" from unnest(texts) as t, generate_series(1, length(t)) as n
     union select '=' || tag from unnest(tags) as tag
 $$;
 
-create function workspace_grams() returns trigger
+-- New workspaces may come by the thousand in one statement, and so do their grams.
+create function workspace_grams_add() returns trigger
 language plpgsql set search_path = pg_catalog, public, pg_temp as $$
 begin
-    if tg_op = 'UPDATE' then
-        delete from workspace_gram where agency_id = new.agency_id and workspace_id = new.id;
-    end if;
+    insert into workspace_gram (agency_id, workspace_id, gram)
+    select w.agency_id, w.id, g.gram
+    from fresh w, grams_of(array[w.sort_name, w.primary_domain, w.slug, lower(w.external_id)], w.tags) as g (gram);
+    return null;
+end $$;
+create trigger workspace_grams_add after insert on workspace referencing new table as fresh
+    for each statement execute function workspace_grams_add();
+
+create function workspace_grams_change() returns trigger
+language plpgsql set search_path = pg_catalog, public, pg_temp as $$
+begin
+    delete from workspace_gram where agency_id = new.agency_id and workspace_id = new.id;
     if new.purged_at is null then
         insert into workspace_gram (agency_id, workspace_id, gram)
-        select new.agency_id, new.id, gram
-        from grams_of(array[new.sort_name, new.primary_domain, new.slug, lower(new.external_id)], new.tags) as gram;
+        select new.agency_id, new.id, g.gram
+        from grams_of(array[new.sort_name, new.primary_domain, new.slug, lower(new.external_id)], new.tags) as g (gram);
     end if;
-    return new;
+    return null;
 end $$;
-create trigger workspace_grams_added after insert on workspace for each row execute function workspace_grams();
-create trigger workspace_grams_changed after update on workspace for each row
+create trigger workspace_grams_change after update on workspace for each row
     when (old.sort_name is distinct from new.sort_name or old.primary_domain is distinct from new.primary_domain
           or old.slug is distinct from new.slug or old.external_id is distinct from new.external_id
           or old.tags is distinct from new.tags)
-    execute function workspace_grams();
+    execute function workspace_grams_change();
 
 do $$
 declare
