@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse, RemoteDisconnected
 from itertools import cycle
 from pathlib import Path
 from statistics import median
@@ -78,13 +78,20 @@ class _Side:
     database: "asyncpg.Connection[asyncpg.Record]"
 
     def get(self, path: str) -> bytes:
-        """The body of an answer."""
-        self.http.request("GET", path, headers={"Authorization": f"Bearer {self.home.key}"})
-        answer = self.http.getresponse()
+        """The body of an answer; a server hangs up where nothing was asked for some seconds, and is called again."""
+        try:
+            answer = self._asked(path)
+        except RemoteDisconnected:
+            self.http.close()
+            answer = self._asked(path)
         body = answer.read()
         if answer.status != 200:
             raise RuntimeError(f"{path} answered {answer.status}: {body[:300]!r}")
         return body
+
+    def _asked(self, path: str) -> HTTPResponse:
+        self.http.request("GET", path, headers={"Authorization": f"Bearer {self.home.key}"})
+        return self.http.getresponse()
 
     def over(self, *paths: str) -> Ask:
         """Asks for one path after the other."""
