@@ -70,6 +70,8 @@ async def test_bad_invitations_are_told_field_by_field(database: Database, clien
         ({}, ["/email", "/role"]),
         ({"email": "nobody", "role": "viewer"}, ["/email"]),
         ({"email": "a@b.example\r\nBcc: c@d.example", "role": "viewer"}, ["/email"]),
+        ({"email": "a@b.example,c@d.example", "role": "viewer"}, ["/email"]),
+        ({"email": "<a@b.example>", "role": "viewer"}, ["/email"]),
         ({"email": "a@b.example", "role": "king"}, ["/role"]),
         ({"email": "a@b.example", "role": "viewer", "personId": "person_1"}, ["/personId"]),
         ({"email": "a@b.example", "role": "admin", "workspaces": []}, ["/workspaces"]),

@@ -25,6 +25,9 @@ COUNTED: Final = 1_000
 EVERYWHERE: Final = frozenset({"owner", "admin"})
 """Roles that reach every workspace, whatever is said of single ones."""
 
+_MEANING_MORE: Final = frozenset(' @,;:<>()[]\\"')
+"""Characters by which a mail's header would read one address as something else, or as several."""
+
 Role = Literal["owner", "admin", "manager", "viewer"]
 WorkspaceRole = Literal["manager", "viewer"]
 Extent = Literal["all", "assigned"]
@@ -262,7 +265,7 @@ def normalized_email(text: str, pointer: str = "/email") -> str:
     """The address in lower case; refuses what cannot be one."""
     email = text.strip().lower()
     name, at, host = email.rpartition("@")
-    is_plain = email.isprintable() and " " not in email and len(email) <= EMAIL_MOST
+    is_plain = email.isprintable() and len(email) <= EMAIL_MOST and _MEANING_MORE.isdisjoint(name + host)
     if not (name and at and "." in host.strip(".") and is_plain):
         raise BadField(pointer, "must be an e-mail address")
     return email
