@@ -53,4 +53,4 @@ class CallFilters:
     @property
     def of_refused(self) -> bool:
         """Whether calls that were answered well cannot be among them."""
-        return self.statuses is not None and self.statuses[0] >= 400
+        return self.reason is not None or (self.statuses is not None and self.statuses[0] >= 400)

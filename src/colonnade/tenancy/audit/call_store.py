@@ -13,17 +13,17 @@ _COLUMNS: Final = (
 
 async def after(tx: Tx, filters: CallFilters, behind: CallPlace | None, most: int) -> list[LoggedCall]:
     """At most so many calls from the newest on, or behind the given place."""
-    conditions = ["l.agency_id = $1"]
+    conditions: list[str] = []
     values: list[Any] = []
     if filters.of_refused:
-        conditions.append("l.status >= 400")  # by its number, for it is an index's own condition
+        conditions.append("and l.status >= 400")  # by its number, for it is an index's own condition
     for text, given in _wanted(tx, filters, behind):
         if given[0] is not None:
             places = [f"${len(values) + n}" for n in range(3, 3 + len(given))]
-            conditions.append(text.format(*places))
+            conditions.append(f"and {text.format(*places)}")
             values += given
     sql = (
-        f"select {_COLUMNS} from request_log l where {' and '.join(conditions)} "
+        f"select {_COLUMNS} from request_log l where l.agency_id = $1 {' '.join(conditions)} "
         "order by l.at desc, l.number desc limit $2"
     )
     return [_call(row) for row in await tx.fetch(sql, tx.agency_id, most, *values)]

@@ -56,7 +56,7 @@ def _entry(row: Record) -> Entry:
 
 
 def _conditions(tx: Tx, filters: Filters, after_id: str | None, *, first: int) -> tuple[str, list[Any]]:
-    """The condition that a page has, with the values behind its numbers, which begin with this one."""
+    """The conditions that a page has besides its agency, with the values behind its numbers, from this one on."""
     wanted: list[tuple[str, Any]] = [
         ("e.event = {}", filters.event),
         ("e.resource_id = {}", filters.resource_id),
@@ -70,14 +70,14 @@ def _conditions(tx: Tx, filters: Filters, after_id: str | None, *, first: int) -
         ("e.id < {}", after_id),
     ]
     asked = [(text, value) for text, value in wanted if value is not None]
-    texts = ["e.agency_id = $1", *(text.format(f"${n}") for n, (text, _) in enumerate(asked, start=first))]
-    return " and ".join(texts), [value for _, value in asked]
+    texts = [f"and {text.format(f'${n}')}" for n, (text, _) in enumerate(asked, start=first)]
+    return " ".join(texts), [value for _, value in asked]
 
 
 async def page(tx: Tx, filters: Filters, *, limit: int, after_id: str | None) -> list[Entry]:
     """Entries from the newest to the oldest that lie behind the given one."""
     conditions, values = _conditions(tx, filters, after_id, first=3)
-    sql = f"select {_COLUMNS} from audit_entry e where {conditions} order by e.id desc limit $2"
+    sql = f"select {_COLUMNS} from audit_entry e where e.agency_id = $1 {conditions} order by e.id desc limit $2"
     return [_entry(row) for row in await tx.fetch(sql, tx.agency_id, limit, *values)]
 
 
@@ -87,7 +87,7 @@ async def page_sealed(tx: Tx, filters: Filters, *, limit: int, after_id: str | N
     sql = f"""
         select {_COLUMNS}, e.hmac, e.key_id, s.position, s.previous_hash, s.hash, s.mac, s.key_id as link_key_id
         from audit_entry e left join audit_seal s on s.agency_id = $1 and s.entry_id = e.id
-        where {conditions} order by e.id desc limit $2
+        where e.agency_id = $1 {conditions} order by e.id desc limit $2
     """
     return [_sealed(row) for row in await tx.fetch(sql, tx.agency_id, limit, *values)]
 
