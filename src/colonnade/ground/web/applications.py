@@ -13,6 +13,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from colonnade.ground.core.refusals import NotFound, Refused
+from colonnade.ground.core.secrets import masked
 from colonnade.ground.web.operations import House, Operation
 from colonnade.ground.web.problems import answer_refused
 from colonnade.ground.web.uploads import upload_of
@@ -106,7 +107,7 @@ def _methods_at(request: Request) -> list[str]:
 
 def shown_path(path: str) -> str:
     """A path as a sentence may repeat it."""
-    return path.encode("utf-8", "replace").decode().replace("\0", "?")[:200]
+    return masked(path.encode("utf-8", "replace").decode().replace("\0", "?"))[:200]
 
 
 class _UnknownRoute(NotFound):

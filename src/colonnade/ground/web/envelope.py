@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from colonnade.ground.core.addresses import spelled
 from colonnade.ground.core.ids import is_sane_request_id, new_request_id
 from colonnade.ground.core.refusals import Refused
+from colonnade.ground.core.secrets import masked
 from colonnade.ground.web.problems import ErrorShapes, a_mistake_of_ours, answer_refused, put_shape
 from colonnade.ground.web.visits import Visit
 
@@ -78,7 +79,7 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        visit = Visit(_request_id(scope), self._address(scope), scope["method"], scope["path"])
+        visit = Visit(_request_id(scope), self._address(scope), scope["method"], masked(scope["path"]))
         visit.put_on(scope)
         put_shape(scope, self._options.error_shapes)
         most = self._options.most_bytes(scope["path"])
@@ -185,7 +186,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             text: str = value.decode("latin-1")
-            return text if is_sane_request_id(text) else new_request_id()
+            return text if is_sane_request_id(text) and masked(text) == text else new_request_id()
     return new_request_id()
 
 
