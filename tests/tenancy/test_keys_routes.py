@@ -121,6 +121,7 @@ async def test_a_key_is_told_who_it_is(client: httpx2.AsyncClient, home: Home, m
     assert answer.json() == {
         "kind": "agency",
         "keyId": shown["id"],
+        "memberId": None,
         "agencyId": home.agency_id,
         "workspaceId": None,
         "workspaces": "all",
