@@ -91,6 +91,7 @@ async def test_a_dry_run_tells_the_plan_and_keeps_nothing(database: Database, ht
         "estimatedCredits": 11,
         "approvals": [],
         "conflict": None,
+        "result": None,
     }
     assert plan[asking]["approvals"] == ["publish"]
     assert plan[archived]["wouldRun"] is False
