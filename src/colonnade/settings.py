@@ -118,6 +118,13 @@ class Settings(BaseSettings):
         "info", description="The least level that is logged."
     )
 
+    @field_validator("secret_keys_old")
+    @classmethod
+    def _long_enough(cls, old: SecretStr | None) -> SecretStr | None:
+        if old is not None and any(len(one) < _SHORTEST for one in _parted(old)):
+            raise ValueError(f"must hold secrets of at least {_SHORTEST} characters each, separated by commas")
+        return old
+
     @field_validator("database_url", "database_direct_url")
     @classmethod
     def _understood(cls, url: SecretStr | None) -> SecretStr | None:
