@@ -14,7 +14,7 @@ from colonnade import app
 from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database
 from colonnade.settings import Settings, pepper_of
-from tests.factories import Home, a_workspace, an_agency
+from tests.factories import Home, a_signed_in, a_workspace, an_agency
 from tests.house.installed import _alive
 from tests.scale.counts import COUNTS, PAGE, page
 from tests.scale.relay import Counted, Heard, relayed
@@ -34,9 +34,11 @@ class Place:
     ids: list[str]
     headers: dict[str, str]
 
-    async def counted(self, method: str, path: str, **sent: Any) -> Counted:
-        """What this one request costs."""
+    async def counted(self, method: str, path: str, *, is_known: bool = True, **sent: Any) -> Counted:
+        """What this one request costs, with a key that the process has just seen unless told otherwise."""
         headers = {**self.headers, **sent.pop("headers", {})}
+        if is_known:
+            await self.client.get("/v1/whoami", headers=headers)
         self.heard.told()
         answer = await self.client.request(method, path, headers=headers, **sent)
         assert answer.status_code < 300, answer.text
@@ -128,7 +130,7 @@ async def test_a_list_with_all_includes_costs_as_much_for_one_row_as_for_a_hundr
 async def test_a_key_that_a_process_knows_costs_nothing_and_one_that_it_does_not_know_one_trip(place: Place) -> None:
     fresh = await a_key(place.database, place.home, preset="master", rate_limit=None)
 
-    cold = await place.counted("GET", "/v1/whoami", headers=fresh)
+    cold = await place.counted("GET", "/v1/whoami", headers=fresh, is_known=False)
     warm = await place.counted("GET", "/v1/whoami", headers=fresh)
 
     assert (cold, warm) == (Counted(1, 1), Counted(0, 0))
@@ -139,6 +141,18 @@ async def test_a_limit_costs_one_trip_that_is_shared_with_whoever_calls_at_the_s
     await place.counted("GET", "/v1/whoami", headers=limited)
 
     assert await place.counted("GET", "/v1/whoami", headers=limited) == Counted(1, 1)
+
+
+async def test_a_session_that_a_process_knows_costs_its_limit_alone(place: Place) -> None:
+    session = await a_signed_in(place.database, place.home)
+    for _ in range(2):
+        await place.client.get("/v1/whoami", headers=session)
+    place.heard.told()
+
+    answer = await place.client.get("/v1/whoami", headers=session)
+
+    assert answer.status_code == 200
+    assert place.heard.count() == Counted(1, 1)
 
 
 async def test_an_idempotency_key_costs_three_trips_on_top(place: Place) -> None:
