@@ -16,7 +16,7 @@ from colonnade.ground.db.database import Database
 from colonnade.ground.web.envelope import EnvelopeOptions
 from colonnade.tenancy import audit, keys, people, workspaces
 from colonnade.tenancy.keys import RateLimit
-from tests.factories import Home, a_workspace, an_agency
+from tests.factories import Home, a_signed_in, a_workspace, an_agency
 from tests.serving import a_key, served
 from tests.tenancy.membership import a_member, the_owner
 
@@ -263,3 +263,11 @@ async def test_nobody_hands_on_here_what_they_lack(client: httpx2.AsyncClient, d
     refused = await client.post(f"{PATH}/{workspace.id}/api-keys", json={"name": "x"}, headers=headers)
 
     assert "`content:write`" in told(refused, 403, "FORBIDDEN")["message"]
+
+
+async def test_somebody_who_is_signed_in_is_nobody_here(
+    client: httpx2.AsyncClient, database: Database, home: Home
+) -> None:
+    headers = await a_signed_in(database, home)
+
+    told(await client.get(PATH, headers=headers), 401, "UNAUTHORIZED")

@@ -14,6 +14,9 @@ from colonnade.ground.web.visits import Visit, Whose, visit_of
 API_PATHS: Final = ("/v1/", "/api/", "/company/")
 """Where callers matter; everything else is public pages."""
 
+SESSION_PATHS: Final = "/v1/"
+"""Where somebody who is signed in is a caller; the other surfaces are for keys alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -126,7 +129,7 @@ class Doorway:
             _pass(visit, admission.rate)
 
     async def _session(self, scope: Scope, visit: Visit) -> Admission | None:
-        if self._sessions is None:
+        if self._sessions is None or not scope["path"].startswith(SESSION_PATHS):
             return None
         sent = _cookies(scope, self._sessions.cookie_name)
         if not sent:
