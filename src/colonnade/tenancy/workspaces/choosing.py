@@ -10,6 +10,7 @@ from colonnade.ground.db.database import Tx
 from colonnade.tenancy.workspaces import store
 from colonnade.tenancy.workspaces.model import Workspace
 
+
 @dataclass(frozen=True, slots=True)
 class Brief:
     """What a list of all workspaces tells of each: little, as there may be very many."""
