@@ -8,6 +8,7 @@ import pytest
 from colonnade.ground.db.database import Database
 from colonnade.tenancy import workspaces
 from colonnade.tenancy.keys import store as keys_store
+from colonnade.tenancy.keys.model import EXPIRING_DAYS
 from tests.factories import Home, a_workspace, an_agency
 
 KEPT = {"door_key", "rate_take", "note_key_uses", "read_workspaces"}
@@ -91,7 +92,7 @@ async def test_keys_of_the_agency_are_found_beside_those_of_all_its_workspaces(
     async with database.transaction(home.reach, read_only=True) as tx:
         plan = await tx.fetch(
             f"explain (analyze, costs off, timing off) {keys_store.PAGE}",
-            *(home.agency_id, None, None, None, None, None, None, None, keys_store.EXPIRING_DAYS, 11),
+            *(home.agency_id, None, None, None, None, None, None, None, EXPIRING_DAYS, 11),
         )
 
     text = "\n".join(row[0] for row in plan)
