@@ -55,7 +55,7 @@ class Belongings:
 
     def first(self, collection: str, prefix: str, workspace_id: str | None = None) -> str | None:
         """One of these things, where wanted of this workspace; else anything of its kind that was told of."""
-        listed = self.things.get(collection, [])
+        listed = [one for one in self.things.get(collection, []) if one.id.startswith(f"{prefix}_")]
         fitting = [one.id for one in listed if workspace_id is None or one.workspace_id == workspace_id]
         if fitting:
             return fitting[0]
@@ -107,7 +107,8 @@ class Harvest:
         """Every set of ids for the path, of those that were found so far."""
         chosen: list[dict[str, str]] = [{}]
         for parameter in operation.ids:
-            listed = self.found.things.get(operation.collection(parameter), [])
+            known = self.found.things.get(operation.collection(parameter), [])
+            listed = [one for one in known if one.id.startswith(f"{operation.prefix(parameter)}_")]
             chosen = [
                 {**values, parameter: one.id}
                 for values in chosen
