@@ -33,9 +33,14 @@ KIND: Final = "session"
 RESET_KIND: Final = "reset"
 
 
-async def start(tx: Tx, caller: Caller, person: Person, *, user_agent: str, second_factor: bool) -> Started:
-    """Sign the member in with one browser: a new session under a new text, whatever the browser had before."""
-    started = await _started(tx, caller, person.id, (user_agent, second_factor, None))
+async def start(
+    tx: Tx, caller: Caller, person: Person, *, user_agent: str, second_factor: bool, expires_at: datetime | None = None
+) -> Started:
+    """Sign the member in with one browser: a new session under a new text, whatever the browser had before.
+
+    It is over after fourteen days, or at the time that is given.
+    """
+    started = await _started(tx, caller, person.id, (user_agent, second_factor, expires_at))
     after = {"personId": person.id, "secondFactor": second_factor, "userAgent": started.session.user_agent}
     await audit.record(tx, caller, "sessions.started", started.session.id, after=after)
     return started
