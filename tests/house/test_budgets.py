@@ -8,7 +8,7 @@ from tests.house.sources import PACKAGE, ROOT, arguments, depth, length, sources
 
 FUNCTION_LINES, FILE_LINES, NESTING, ARGUMENTS, MEDIAN_LINES = 50, 400, 3, 6, 12
 
-COMMAND_OPTIONS: Final = {"cli/agency_words.py create_key"}
+COMMAND_OPTIONS: Final = {"cli/agency_words.py create_key", "cli/isolation_words.py verify_isolation"}
 """Commands: what they take are the words of the command line, each with a name of its own there."""
 
 EVERYWHERE: Final = [PACKAGE, ROOT / "tools", ROOT / "bench", ROOT / "tests"]

@@ -217,7 +217,8 @@ async def test_nothing_that_is_kept_or_shown_holds_the_key(
                 assert SECRET not in kept["line"]
                 assert SECRET.encode().hex() not in kept["line"]
         entries = await owner.fetch(
-            "select event, after from audit_entry where event like 'provider_keys.%' order by id"
+            "select event, after from audit_entry where agency_id = $1 and event like 'provider_keys.%' order by id",
+            home.agency_id,
         )
 
     assert [entry["event"] for entry in entries] == ["provider_keys.stored"] * 2

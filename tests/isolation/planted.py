@@ -62,11 +62,18 @@ def planted(database: Database, victim: Reach) -> APIRouter:
             await tx.execute(TOUCH, victim.agency_id, post_id)
         raise NotFound("post")
 
+    _plant_without_ids(routes, database, victim)
+    return routes
+
+
+def _plant_without_ids(routes: APIRouter, database: Database, victim: Reach) -> None:
     @routes.get("/v1/everything", response_model=TitlesShown)
     @access(Who.ANY_KEY, "content:read")
     async def list_all(request: Request) -> Response:
         """List what is everybody's."""
-        return call_of(request).answer(200, TitlesShown(titles=await titles(TITLES)))
+        async with database.transaction(victim) as tx:
+            rows = await tx.fetch(TITLES, victim.agency_id)
+        return call_of(request).answer(200, TitlesShown(titles=[row["title"] for row in rows]))
 
     @routes.get("/v1/counts", response_model=TitlesShown)
     @access(Who.ANY_KEY, "content:read")
@@ -81,5 +88,3 @@ def planted(database: Database, victim: Reach) -> APIRouter:
     async def believe(request: Request, body: Believed) -> Response:
         """Take whatever id is sent."""
         return call_of(request).answer(200, TitlesShown(titles=[]))
-
-    return routes

@@ -136,6 +136,8 @@ class _Trying:
         """Each field of the body that takes an id."""
         if self.operation.forbids(self.outsider.credential) or self.operation.access.who is Who.ANYONE:
             return
+        if self.operation.knows_not(self.outsider.credential):
+            return
         for one in self.operation.id_fields():
             foreign = self._victims_of(one.prefix)
             if foreign is None:
@@ -257,6 +259,8 @@ class _Trying:
 
     def _refused(self, otherwise: int) -> frozenset[int]:
         credential = self.outsider.credential
+        if self.operation.knows_not(credential):
+            return REFUSED_AS[State.MISSING]
         if self.operation.forbids(credential):
             return frozenset({403})
         if credential.is_agency_wide and not credential.reaches_all:  # what is the whole agency's may be refused before

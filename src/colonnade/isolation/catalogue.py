@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from colonnade.ground.core.ids import new_id
 from colonnade.ground.web.access import CONTENT, Access, Place, Who
+from colonnade.ground.web.doorway import SESSION_PATHS
 from colonnade.isolation.credentials import Credential
 from colonnade.isolation.nouns import ID, prefix_of
 
@@ -141,6 +142,10 @@ class Described:
         lacks_scope = declared.scope is not None and declared.scope not in credential.scopes
         manages = declared.place in CONTENT and credential.is_agency_wide
         return wrong_kind or lacks_kind or lacks_scope or (manages and "workspaces:act" not in credential.scopes)
+
+    def knows_not(self, credential: Credential) -> bool:
+        """Whether this credential is none at all at this path: there are surfaces for keys alone."""
+        return credential.kind == "member" and not self.path.startswith(SESSION_PATHS)
 
     def place_headers(self, workspace_id: str | None, credential: Credential) -> dict[str, str]:
         """The header that names a workspace where nothing else does and this credential has to."""

@@ -67,17 +67,20 @@ class ExportAnswer(Response, Generic[Row]):
         leaving = asyncio.create_task(_left(receive), name="wait for the reader to leave")
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            async with contextlib.aclosing(self._parts()) as parts:
-                async for part in parts:
-                    if leaving.done():
-                        return
-                    async with asyncio.timeout(self.send_seconds):
-                        await send({"type": "http.response.body", "body": part, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            await self._send_parts(send, leaving)
         except TimeoutError:
             _log.warning("exports.reader_stalled", table=self._table.name)
         finally:
             leaving.cancel()
+
+    async def _send_parts(self, send: Send, leaving: "asyncio.Task[None]") -> None:
+        async with contextlib.aclosing(self._parts()) as parts:
+            async for part in parts:
+                if leaving.done():
+                    return
+                async with asyncio.timeout(self.send_seconds):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
     async def _parts(self) -> AsyncGenerator[bytes, None]:
         if self._format == "csv":
