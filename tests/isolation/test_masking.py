@@ -2,6 +2,7 @@
 
 import pytest
 
+from colonnade.ground.core.refusals import FieldError
 from colonnade.ground.core.secrets import masked, new_key_text, new_token
 
 
@@ -14,6 +15,12 @@ def test_a_key_in_a_text_is_cut_to_its_kind(kind: str, mode: str) -> None:
 
     assert key[-38:] not in told
     assert told == f"/v1/posts/{key[:-38]}…?again={key[:-38]}…."
+
+
+def test_a_key_that_was_sent_as_the_name_of_a_field_is_not_repeated() -> None:
+    error = FieldError(f"/config/{new_key_text('agency', 'live').reveal()}", "is not a field of this request")
+
+    assert error.pointer == "/config/col_agency_live_…"
 
 
 def test_a_token_is_cut_as_well_and_everything_else_stays() -> None:

@@ -1,45 +1,15 @@
 """Somebody is invited, finds the mail, follows what it says, works where they may, and is removed again."""
 
-import asyncio
 import json
-import re
 import time
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.journeys.installation import Installation, installation
+from tests.journeys.mails import command_in, mail_to
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
-
-
-async def mail_to(data: Path, address: str, *, besides: int = 0) -> EmailMessage:
-    """The newest mail to this address, once there are more of them than `besides`."""
-    deadline = time.monotonic() + 60
-    while True:
-        messages = [message_from_bytes(file.read_bytes(), policy=policy.default) for file in _mails(data)]
-        ours = [message for message in messages if message["To"] == address]
-        if len(ours) > besides:
-            assert isinstance(ours[-1], EmailMessage)
-            return ours[-1]
-        assert time.monotonic() < deadline, f"no mail to {address} came"
-        await asyncio.sleep(0.1)
-
-
-def _mails(data: Path) -> list[Path]:
-    return sorted((data / "mail").glob("*.eml"), key=lambda file: file.stat().st_mtime_ns)
-
-
-def command_in(message: EmailMessage) -> tuple[str, dict[str, Any]]:
-    """The address and the body of the command that a mail tells."""
-    part = message.get_body(("plain",))
-    assert part is not None
-    found = re.search(r"^curl (\S+) -d '(.*)'\r?$", part.get_content(), re.MULTILINE)
-    assert found is not None
-    return found[1], json.loads(found[2])
 
 
 async def test_an_invitation_leads_from_a_mail_to_work(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from colonnade.ground.core.reasons import REASONS
+from colonnade.ground.core.secrets import masked
 
 
 class Kind(Enum):
@@ -32,6 +33,9 @@ class FieldError:
 
     pointer: str
     detail: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pointer", masked(self.pointer))  # callers name fields, now and then by a key
 
 
 class Refused(Exception):
