@@ -52,12 +52,12 @@ class Silence(Exception):
     """No answer came."""
 
 
-async def ask(client: httpx2.AsyncClient, credential: Credential, wanted: Wanted) -> Answered:
+async def ask(client: httpx2.AsyncClient, credential: Credential, wanted: Wanted, *, patient: bool = True) -> Answered:
     """One request with this credential; where a good credential's limit is used up, its next window is waited for."""
-    for _ in range(_MOST_WAITS):
+    for _ in range(_MOST_WAITS if patient and credential.kind != "none" else 0):
         answered = await _ask(client, credential, wanted)
         waited = int(answered.headers.get("retry-after", "0"))
-        if answered.status != 429 or credential.kind == "none" or waited > _LONGEST_WAIT_SECONDS:
+        if answered.status != 429 or waited > _LONGEST_WAIT_SECONDS:
             return answered
         await asyncio.sleep(max(waited, 1))
     return await _ask(client, credential, wanted)

@@ -177,7 +177,8 @@ class _Trying:
         for query in [{}, known] if known else [{}]:
             placed = None if "scope" not in query else dict[str, str]()
             wanted = self._wanted({}, query=query, headers=placed)
-            yield Attempt("list", self.operation, "", wanted, None, None)
+            unknown = REFUSED_AS[State.MISSING] if self.operation.knows_not(self.outsider.credential) else None
+            yield Attempt("list", self.operation, "", wanted, None, unknown)
 
     def write(self) -> Attempt:
         """A change with what the document shows for it, that names nothing."""

@@ -125,7 +125,7 @@ class Walker:
         return [(wrong, answered) for wrong in self._wrongs(attempt, answered, unseen) if wrong is not None]
 
     async def _ask(self, credential: Credential, attempt: Attempt, wanted: Wanted) -> Answered:
-        answered = await ask(self._client, credential, wanted)
+        answered = await ask(self._client, credential, wanted, patient=429 not in (attempt.expected or ()))
         self.walk.tried[credential.name, attempt.operation.name, attempt.place] += 1
         self.walk.statuses[credential.name, answered.status] += 1
         return answered
@@ -175,6 +175,8 @@ def _pointers(problem: Any) -> list[str]:
 
 def _difference(attempt: Attempt, answered: Answered, unseen: Answered) -> str | None:
     """How the answer is not the one for an id that never was."""
+    if 429 in {answered.status, unseen.status} and 429 in (attempt.expected or ()):
+        return None  # it tells of how often nobody in particular has called, and of nothing else
     if answered.status != unseen.status:
         return f"an id that never was is answered with {unseen.status}, this one with {answered.status}"
     first, second = (_comparable(one, attempt) for one in (answered, unseen))
