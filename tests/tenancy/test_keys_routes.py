@@ -351,3 +351,17 @@ async def test_a_flooded_key_gets_exactly_its_limit(client: httpx2.AsyncClient, 
     told = await asyncio.gather(*(client.get("/v1/whoami", headers={"X-Auth": shown["key"]}) for _ in range(50)))
 
     assert sorted(answer.status_code for answer in told) == [200] * 20 + [429] * 30
+
+
+async def test_who_asks_is_told_the_same_whether_the_answer_was_ready_or_made(
+    client: httpx2.AsyncClient, database: Database, home: Home, master: dict[str, str]
+) -> None:
+    workspace = await a_workspace(database, home)
+    ready = await client.get("/v1/whoami", headers=master)
+    made = await client.get("/v1/whoami", headers={**master, "X-Workspace-Id": workspace.id})
+
+    assert (ready.status_code, made.status_code) == (200, 200)
+    assert ready.content == made.content
+    assert ready.headers.keys() == made.headers.keys()
+    assert (await client.get("/v1/whoami?x=1", headers=master)).status_code == made.status_code
+    assert (await client.get("/v1/whoami", headers={**master, "X-Workspace-Id": "ws_nowhere"})).status_code == 404

@@ -21,8 +21,10 @@ from colonnade.ground.web.calls import Call, call_of, entity_tag, json_answer, t
 from colonnade.ground.web.cursors import dated_cursor, dated_position
 from colonnade.ground.web.operations import House, Operation, router
 from colonnade.ground.web.problems import ErrorShape
+from colonnade.ground.web.ready import ready
 from colonnade.ground.web.shapes import Amount, Body, Credits, Flag, Instant, Name, PageOf, Shown, Whole, examples
 from colonnade.ground.web.uploads import Upload, takes_file
+from colonnade.ground.web.visits import Visit
 
 __all__ = [
     "Access",
@@ -40,6 +42,7 @@ __all__ = [
     "Place",
     "Shown",
     "Upload",
+    "Visit",
     "Who",
     "Whole",
     "access",
@@ -49,6 +52,7 @@ __all__ = [
     "entity_tag",
     "examples",
     "json_answer",
+    "ready",
     "router",
     "takes_file",
     "takes_list_as",

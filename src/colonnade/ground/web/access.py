@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from colonnade.ground.core.callers import Caller, CallerKind
 from colonnade.ground.core.refusals import NotFound, Refused
@@ -138,9 +139,9 @@ def _require_kind(declared: Access, caller: Caller) -> None:
         )
 
 
-def _named(request: Request) -> str | None:
+def names_workspace(scope: Scope) -> str | None:
     """What the header says; it stands once, and is looked for on every call, hence without a mapping of all headers."""
-    for name, value in request.scope["headers"]:
+    for name, value in scope["headers"]:
         if name == _HEADER_BYTES:
             text: str = value.decode("latin-1")
             return text
@@ -148,7 +149,7 @@ def _named(request: Request) -> str | None:
 
 
 async def _placed(declared: Access, caller: Caller, request: Request, find: FindWorkspace) -> Caller:
-    named = _named(request)
+    named = names_workspace(request.scope)
     if named is None:
         if declared.place is Place.NAMED or (declared.place is Place.LISTED and not _agency_wide_list(request)):
             raise Refused(
@@ -164,7 +165,7 @@ async def _placed(declared: Access, caller: Caller, request: Request, find: Find
 
 
 def _bound(declared: Access, caller: Caller, request: Request) -> Caller:
-    named = _named(request)
+    named = names_workspace(request.scope)
     if named is not None and named != caller.workspace_id:
         raise Refused("workspace.other", "`X-Workspace-Id` names another workspace than the one of this key.")
     if declared.place is Place.LISTED and _agency_wide_list(request):

@@ -14,8 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from colonnade.ground.core.refusals import NotFound, Refused
 from colonnade.ground.core.secrets import masked
+from colonnade.ground.web.access import Access, Place, Who, access_of
 from colonnade.ground.web.operations import House, Operation
 from colonnade.ground.web.problems import answer_refused
+from colonnade.ground.web.ready import Ready, answer_ready, ready_of
 from colonnade.ground.web.uploads import upload_of
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -35,13 +37,25 @@ class Application(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """What stands between the door and the routes; made before the first request, when all routes are there."""
         self._operations: dict[tuple[str, int], list[Operation]] = {}
+        self._ready: dict[str, Ready] = {}
         for route in self.routes:
             if isinstance(route, Operation):
                 self._operations.setdefault(_beginning(route.path), []).append(route)
+                self._declare_ready(route)
         return self._route
+
+    def _declare_ready(self, route: Operation) -> None:
+        answer = ready_of(route.endpoint)
+        if answer is not None:
+            declared = access_of(route.endpoint)
+            assert declared == Access(Who.ANY_KEY, None, Place.AGENCY), "a ready answer would pass a check by"
+            self._ready[route.path] = answer
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Operations are found by what their paths begin with; what is none of them is the framework's to find."""
+        answer = self._ready.get(scope["path"]) if scope["type"] == "http" else None
+        if answer is not None and await answer_ready(answer, scope, send):
+            return
         for operation in self._operations.get(_beginning(scope["path"]), ()) if scope["type"] == "http" else ():
             match, known = operation.matches(scope)
             if match is Match.FULL:

@@ -11,7 +11,20 @@ from starlette.responses import Response
 from colonnade.ground.core.callers import Caller, Reach
 from colonnade.ground.core.refusals import NotFound
 from colonnade.ground.db.database import Tx
-from colonnade.ground.web import Call, PageOf, Place, Who, access, call_of, entity_tag, json_answer, router, to_json
+from colonnade.ground.web import (
+    Call,
+    PageOf,
+    Place,
+    Visit,
+    Who,
+    access,
+    call_of,
+    entity_tag,
+    json_answer,
+    ready,
+    router,
+    to_json,
+)
 from colonnade.tenancy import agencies, keys, workspaces
 from colonnade.tenancy.keys import leak_routes
 from colonnade.tenancy.keys.care import care_of
@@ -31,25 +44,29 @@ _EXTERNAL: Final = "ext:"
 _KEPT: Final = 1024
 
 
+@lru_cache(_KEPT)
+def _written(key: keys.Key) -> bytes:
+    """What a key is told of itself; written once for each content, which is the whole of the key."""
+    return to_json(WhoShown.of_key(key))
+
+
+def _told(visit: Visit) -> bytes | None:
+    """What a key is told of itself; the door has just read it, and asked whether it has changed since."""
+    known = visit.credential
+    return _written(known) if isinstance(known, keys.Key) else None
+
+
 @routes.get("/v1/whoami", response_model=WhoShown)
 @access(Who.ANY_KEY)
+@ready(_told)
 async def who_am_i(request: Request) -> Response:
     """Tell who calls.
 
     The kind of the key, what it may do, where, how often and from which addresses.
     """
     call = call_of(request)
-    # The door has just read it, and asked whether it has changed since: there is nothing left to look up.
-    known = call.visit.credential
-    if isinstance(known, keys.Key):
-        return json_answer(200, _written(known))
-    return call.answer(200, WhoShown.of_member(call.caller))
-
-
-@lru_cache(_KEPT)
-def _written(key: keys.Key) -> bytes:
-    """What a key is told of itself; written once for each content, which is the whole of the key."""
-    return to_json(WhoShown.of_key(key))
+    told = _told(call.visit)
+    return call.answer(200, WhoShown.of_member(call.caller)) if told is None else json_answer(200, told)
 
 
 @routes.get("/v1/api-keys", response_model=PageOf[KeyShown])
