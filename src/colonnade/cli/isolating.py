@@ -1,5 +1,6 @@
 """What `verify-isolation` does: tries everything on the installation that runs, and signs what came of it."""
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx2
 from rich.progress import Progress
@@ -59,12 +61,6 @@ class Proven:
         return facts, page
 
 
-def address(settings: Settings, url: str | None) -> str:
-    """Where the installation answers: as told, else its public address, else where `up` serves it."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 (compared alone)
-    return (url or settings.public_url or f"http://{host}:{settings.port}").rstrip("/")
-
-
 class Isolating:
     """One run of the command, on a database that answers and an address that should."""
 
@@ -102,7 +98,9 @@ class Isolating:
             record.untried.append(_CHANGES_UNTRIED)
             trials = await self._trials(client, operations, temporary, operator, sides, record)
             await self._walk(Proof(client, operations, record), trials)
-        return self._proven(record, Branding(agency["name"], (agency.get("branding") or {}).get("primaryColor")))
+            branding = agency["branding"]
+            logo = await _logo(client, branding["logoUrl"] or "")
+        return self._proven(record, Branding(agency["name"], branding["primaryColor"], logo))
 
     async def _trials(
         self,
@@ -189,6 +187,17 @@ async def _document(client: httpx2.AsyncClient, url: str) -> dict[str, Any]:
     if "paths" not in document:
         raise CannotTry(f"What answers at {url} is no Colonnade; name the right address with --url.")
     return document
+
+
+async def _logo(client: httpx2.AsyncClient, url: str) -> str | None:
+    """The agency's logo, to be carried by the page; one that lies elsewhere is not fetched."""
+    path = urlsplit(url).path
+    if not path.startswith("/logos/"):
+        return None
+    answer = await client.get(path)
+    kind = answer.headers.get("content-type", "")
+    is_picture = answer.status_code == 200 and kind.startswith("image/")
+    return f"data:{kind};base64,{base64.b64encode(answer.content).decode()}" if is_picture else None
 
 
 async def _side(client: httpx2.AsyncClient, reader: dict[str, str], name: str) -> Side:

@@ -10,14 +10,15 @@ import typer
 from colonnade import isolation
 from colonnade.cli.console import FAILED, answer_json, err, fail, out
 from colonnade.cli.entering import within_agency
-from colonnade.cli.isolating import CannotTry, Isolating, Proven, address
+from colonnade.cli.isolating import CannotTry, Isolating, Proven
 from colonnade.cli.options import Agency, Data, Json
 from colonnade.cli.runtime import read_settings, with_database
+from colonnade.cli.whereabouts import address
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.db.database import Database
 from colonnade.settings import Settings, report_key_of
 
-Url = Annotated[str | None, typer.Option(help="Where it answers; else the public URL, else host and port.")]
+Url = Annotated[str | None, typer.Option(help="Where it answers; else where `up` serves it.")]
 Between = Annotated[
     tuple[str, str] | None, typer.Option(help="Two workspaces of the agency that are in use: only reading is tried.")
 ]

@@ -7,6 +7,7 @@ import typer
 from colonnade.cli.console import answer_json, out
 from colonnade.cli.options import Data, Json
 from colonnade.cli.runtime import read_settings, with_database
+from colonnade.cli.whereabouts import address
 from colonnade.ground.core.refusals import Refused
 from colonnade.ground.core.secrets import Secret
 from colonnade.ground.db.database import Database
@@ -19,7 +20,7 @@ person = typer.Typer(help="People who sign in.", no_args_is_help=True)
 def invite_link(
     email: Annotated[str, typer.Option(help="The e-mail address of a member of an agency.")],
     url: Annotated[
-        str | None, typer.Option(help="The address that the link begins with; else COLONNADE_PUBLIC_URL.")
+        str | None, typer.Option(help="The address that the link begins with; else where the installation answers.")
     ] = None,
     data: Data = None,
     as_json: Json = False,
@@ -30,7 +31,7 @@ def invite_link(
     """
     settings = read_settings(data_dir=data)
     token = with_database(settings, lambda database: mint_link(database, email))
-    base = (url or settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
+    base = address(settings, url)
     link = f"{base}/reset-password#token={token.reveal()}"
     if as_json:
         answer_json({"email": email, "token": token.reveal(), "link": link})

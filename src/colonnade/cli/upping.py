@@ -7,11 +7,13 @@ import socket
 import sys
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from colonnade.cli.console import err, fail, out
 from colonnade.cli.founding import Made, make_demo
 from colonnade.cli.runtime import agencies_here, bring_up_to_date, database_running, explained, opened
 from colonnade.cli.supervising import Child, Supervisor
+from colonnade.cli.whereabouts import answering_at, usual
 from colonnade.ground.db import embedded
 from colonnade.installation import address_of
 from colonnade.processes import listen
@@ -64,14 +66,17 @@ def _run(settings: Settings, listener: socket.socket, made: Made | None, cluster
     words = ["--fd", str(listener.fileno())]
     children = [Child("server", "colonnade.serving", words, listener) for _ in range(settings.servers)]
     children += [Child("worker", "colonnade.working") for _ in range(settings.workers)]
-    host, port = _reachable_host(settings.host), int(listener.getsockname()[1])
+    port = int(listener.getsockname()[1])
+    url = usual(settings.host, port)
+    host = urlsplit(url).hostname or settings.host
     supervisor = Supervisor(children, {**_environment(settings), f"{PREFIX}PORT": str(port)})
     supervisor.begin()
     try:
         if not supervisor.wait_until_ready(host, port):
             return supervisor.stopping
-        _tell(settings, f"http://{f'[{host}]' if ':' in host else host}:{port}", made)
-        supervisor.watch(lambda: cluster is None or cluster.is_running())
+        with answering_at(settings, url):
+            _tell(settings, url, made)
+            supervisor.watch(lambda: cluster is None or cluster.is_running())
         return supervisor.stopping
     finally:
         err.print("[dim]Stopping …[/]")
@@ -82,11 +87,6 @@ def _run(settings: Settings, listener: socket.socket, made: Made | None, cluster
 def _environment(settings: Settings) -> dict[str, str]:
     """Children read the same settings, with what this command line gave on top."""
     return {**os.environ, f"{PREFIX}DATA_DIR": str(settings.data), f"{PREFIX}HOST": settings.host}
-
-
-def _reachable_host(host: str) -> str:
-    """Where this machine reaches what is bound to this host."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (asked, not bound)
 
 
 def _tell(settings: Settings, url: str, made: Made | None) -> None:

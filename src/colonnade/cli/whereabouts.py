@@ -1,0 +1,40 @@
+"""Where the installation of a data folder answers, for commands that are typed beside it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from colonnade.settings import Settings
+
+
+def _note(settings: Settings) -> Path:
+    return settings.data / "address"
+
+
+@contextmanager
+def answering_at(settings: Settings, url: str) -> Iterator[None]:
+    """Let other commands know the address while this one serves it."""
+    note = _note(settings)
+    note.write_text(url, "utf-8")
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def address(settings: Settings, told: str | None = None) -> str:
+    """As told, else the public address, else where `up` serves this folder now, else host and port of the settings."""
+    return (told or settings.public_url or _noted(settings) or usual(settings.host, settings.port)).rstrip("/")
+
+
+def usual(host: str, port: int) -> str:
+    """How this machine reaches what is bound to this host."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (asked, not bound)
+    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}"
+
+
+def _noted(settings: Settings) -> str | None:
+    try:
+        return _note(settings).read_text("utf-8") or None
+    except OSError:
+        return None
