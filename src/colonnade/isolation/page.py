@@ -19,6 +19,8 @@ class Branding:
 
     name: str | None = None
     colour: str | None = None
+    logo: str | None = None
+    """The picture itself, as a `data:` address: the page loads nothing."""
 
 
 def page(report: Mapping[str, Any], branding: Branding) -> str:
@@ -37,6 +39,7 @@ def page(report: Mapping[str, Any], branding: Branding) -> str:
         report=report,
         brand=branding.name or "Colonnade",
         accent=_readable(branding.colour),
+        logo=branding.logo,
         fingerprint=fingerprint(key),
         outcomes=[_outcome(one) for one in report["credentials"]],
     )
