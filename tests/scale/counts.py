@@ -19,7 +19,7 @@ COUNTS: Final[Mapping[str, Counted]] = {
     "GET /v1/workspaces": Counted(4, 2),
     "GET /v1/workspaces, all includes": Counted(17, 15),
     "GET /v1/workspaces?q=": Counted(5, 3),
-    "GET /v1/workspaces?tag=": Counted(5, 3),
+    "GET /v1/workspaces?tag=": Counted(4, 2),
     "GET /v1/workspaces/{id}/usage": Counted(6, 4),
     "POST /v1/workspaces": Counted(11, 9),
     "PATCH /v1/workspaces/{id}": Counted(9, 7),

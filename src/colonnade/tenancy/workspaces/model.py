@@ -147,6 +147,11 @@ class Filters:
     q: str | None = None
     ids: tuple[str, ...] | None = None
 
+    @property
+    def text(self) -> str | None:
+        """The part of a name that is asked for, if any."""
+        return (self.q or "").strip() or None
+
 
 @dataclass(frozen=True, slots=True)
 class Paging:

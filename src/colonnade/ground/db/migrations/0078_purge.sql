@@ -11,9 +11,9 @@ alter table workspace
     add check (purged_at is null or purging_at is not null);
 create index workspace_purging on workspace (purging_at) where purging_at is not null and purged_at is null;
 
--- Every three neighbouring characters of a workspace's names, and each of its tags behind an equals sign. Under row
--- security no operator that looks inside a text or an array is let down to an index; comparing whole texts is. Kept by the
--- workspace's own trigger and by nobody else.
+-- Every three neighbouring characters of a workspace's names, each of its tags behind an equals sign, and whether it is
+-- archived. Under row security no operator that looks inside a text or an array is let down to an index; comparing whole texts is.
+-- Kept by the workspace's own trigger and by nobody else.
 create table workspace_gram (
     agency_id text collate "C" not null,
     workspace_id text collate "C" not null,
@@ -25,9 +25,11 @@ select enforce_tenancy('workspace_gram', 'workspace');
 grant select, insert, delete on workspace_gram to colonnade_app, colonnade_worker;
 
 -- The last ones are shorter than three, so that a word of one or two characters is the beginning of some gram as well.
-create function grams_of(texts text[], tags text[]) returns setof text language sql immutable parallel safe as $$
+create function grams_of(texts text[], tags text[], is_archived boolean) returns setof text
+language sql immutable parallel safe as $$
     select substr(t, n, 3) collate "C" from unnest(texts) as t, generate_series(1, length(t)) as n
     union select '=' || tag from unnest(tags) as tag
+    union select '!archived' where is_archived
 $$;
 
 -- New workspaces may come by the thousand in one statement, and so do their grams.
@@ -36,7 +38,8 @@ language plpgsql set search_path = pg_catalog, public, pg_temp as $$
 begin
     insert into workspace_gram (agency_id, workspace_id, gram)
     select w.agency_id, w.id, g.gram
-    from fresh w, grams_of(array[w.sort_name, w.primary_domain, w.slug, lower(w.external_id)], w.tags) as g (gram);
+    from fresh w, grams_of(array[w.sort_name, w.primary_domain, w.slug, lower(w.external_id)], w.tags,
+                           w.archived_at is not null) as g (gram);
     return null;
 end $$;
 create trigger workspace_grams_add after insert on workspace referencing new table as fresh
@@ -49,14 +52,15 @@ begin
     if new.purged_at is null then
         insert into workspace_gram (agency_id, workspace_id, gram)
         select new.agency_id, new.id, g.gram
-        from grams_of(array[new.sort_name, new.primary_domain, new.slug, lower(new.external_id)], new.tags) as g (gram);
+        from grams_of(array[new.sort_name, new.primary_domain, new.slug, lower(new.external_id)], new.tags,
+                      new.archived_at is not null) as g (gram);
     end if;
     return null;
 end $$;
 create trigger workspace_grams_change after update on workspace for each row
     when (old.sort_name is distinct from new.sort_name or old.primary_domain is distinct from new.primary_domain
           or old.slug is distinct from new.slug or old.external_id is distinct from new.external_id
-          or old.tags is distinct from new.tags)
+          or old.tags is distinct from new.tags or (old.archived_at is null) <> (new.archived_at is null))
     execute function workspace_grams_change();
 
 do $$
@@ -68,7 +72,8 @@ begin
         insert into workspace_gram (agency_id, workspace_id, gram)
         select w.agency_id, w.id, g.gram
         from workspace w,
-             grams_of(array[w.sort_name, w.primary_domain, w.slug, lower(w.external_id)], w.tags) as g (gram)
+             grams_of(array[w.sort_name, w.primary_domain, w.slug, lower(w.external_id)], w.tags,
+                      w.archived_at is not null) as g (gram)
         where w.agency_id = home.agency_id;
     end loop;
     perform set_config('app.agency_id', '', true), set_config('app.workspace_ids', '', true);
