@@ -75,7 +75,7 @@ def attempts(operations: Sequence[Described], outsider: Outsider, victim: Victim
     """Everything that this outsider tries; changes that name nothing are left to `writes`."""
     for operation in operations:
         trying = _Trying(operation, outsider, victim)
-        if outsider.credential.state is not State.GOOD:
+        if outsider.credential.state is not State.GOOD or operation.knows_not(outsider.credential):
             yield trying.whole_path()
             continue
         yield from trying.paths()
@@ -88,7 +88,7 @@ def attempts(operations: Sequence[Described], outsider: Outsider, victim: Victim
 def writes(operations: Sequence[Described], outsider: Outsider, victim: Victim) -> Iterator[Attempt]:
     """Changes that name nothing: they take place in the outsider's own agency, so they are not for real ones."""
     for operation in operations:
-        if operation.is_write and not operation.ids:
+        if operation.is_write and not operation.ids and not operation.knows_not(outsider.credential):
             yield _Trying(operation, outsider, victim).write()
 
 
@@ -115,6 +115,8 @@ class _Trying:
         expected = self._refused(404) if values else None
         if self.outsider.credential.state is not State.GOOD:
             expected = None if self.operation.access.who is Who.ANYONE else REFUSED_AS[self.outsider.credential.state]
+        elif self.operation.knows_not(self.outsider.credential):
+            expected = REFUSED_AS[State.MISSING]
         return Attempt("whole path", self.operation, "", self._wanted(values), None, expected)
 
     def headers(self) -> Iterator[Attempt]:
@@ -135,8 +137,6 @@ class _Trying:
     def bodies(self) -> Iterator[Attempt]:
         """Each field of the body that takes an id."""
         if self.operation.forbids(self.outsider.credential) or self.operation.access.who is Who.ANYONE:
-            return
-        if self.operation.knows_not(self.outsider.credential):
             return
         for one in self.operation.id_fields():
             foreign = self._victims_of(one.prefix)
@@ -177,8 +177,7 @@ class _Trying:
         for query in [{}, known] if known else [{}]:
             placed = None if "scope" not in query else dict[str, str]()
             wanted = self._wanted({}, query=query, headers=placed)
-            unknown = REFUSED_AS[State.MISSING] if self.operation.knows_not(self.outsider.credential) else None
-            yield Attempt("list", self.operation, "", wanted, None, unknown)
+            yield Attempt("list", self.operation, "", wanted, None, None)
 
     def write(self) -> Attempt:
         """A change with what the document shows for it, that names nothing."""
@@ -260,8 +259,6 @@ class _Trying:
 
     def _refused(self, otherwise: int) -> frozenset[int]:
         credential = self.outsider.credential
-        if self.operation.knows_not(credential):
-            return REFUSED_AS[State.MISSING]
         if self.operation.forbids(credential):
             return frozenset({403})
         if credential.is_agency_wide and not credential.reaches_all:  # what is the whole agency's may be refused before
