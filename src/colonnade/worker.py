@@ -1,6 +1,7 @@
 """Wires the background process: the plain catalogue of what it does, and how it begins and leaves."""
 
 import asyncio
+import functools
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
@@ -36,6 +37,7 @@ from colonnade.runs.writing import ModelOptions, Writers
 from colonnade.settings import Settings
 from colonnade.tenancy import sessions
 from colonnade.tenancy.agencies.jobs import TwinFollower
+from colonnade.tenancy.audit import Announcement
 from colonnade.tenancy.audit.jobs import Reactions, Sealer, announce, erase_due, verify_due
 from colonnade.tenancy.workspaces import Activity
 from colonnade.tenancy.workspaces.jobs import Step, purge_due
@@ -233,10 +235,11 @@ class BackgroundProcess:
             await asyncio.sleep(_BEAT_SECONDS)
 
     async def _announce(self, worker_id: str) -> None:
+        heard = functools.partial(note_life, self._activity)
         while True:
             taken = 0
             try:
-                taken = await announce(self.database, worker_id, self._reactions, self._activity.touch)
+                taken = await announce(self.database, worker_id, self._reactions, heard)
             except Exception as error:
                 _log.warning("worker.announcing_failed", error=type(error).__name__)
             if not taken:
@@ -298,6 +301,16 @@ class BackgroundProcess:
         async with pool.acquire() as connection:
             while await gateway.clean(connection) > 0:
                 continue
+
+
+LIVELY: Final = ("runs.", "posts.")
+"""Facts that tell of life in a workspace; what is written with a key is noted where it is served."""
+
+
+def note_life(activity: Activity, fact: Announcement) -> None:
+    """Take note that a workspace is active, when a fact says so."""
+    if fact.workspace_id is not None and fact.event.startswith(LIVELY):
+        activity.touch(fact.agency_id, fact.workspace_id)
 
 
 async def work(options: WorkerProcessOptions, *, stop: asyncio.Event | None = None) -> None:

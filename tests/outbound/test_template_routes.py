@@ -72,7 +72,7 @@ async def test_a_template_is_made_read_changed_and_deleted(client: httpx2.AsyncC
     first = await client.get(f"{path}/versions/1", headers=key)
     assert first.json()["contents"] == BODY["contents"]
     assert (await client.get(f"{path}/versions/9", headers=key)).status_code == 404
-    assert (await client.get(f"{path}/versions/0", headers=key)).status_code == 400
+    assert (await client.get(f"{path}/versions/0", headers=key)).status_code == 404
     assert [t["id"] for t in (await client.get("/v1/templates", headers=key)).json()["data"]] == [made["id"]]
 
     assert (await client.delete(path, headers=key)).status_code == 204

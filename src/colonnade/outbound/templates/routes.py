@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import Path, Query
+from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,8 +26,15 @@ from colonnade.tenancy import workspaces
 
 routes = router("Templates")
 
-VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
+_DIGITS: Final = 9
 _LIST: Final = "templates"
+
+
+def _number(version: str) -> int:
+    """The number in a path; anything else is the number of no version."""
+    if not (version.isascii() and version.isdigit() and len(version) <= _DIGITS):
+        raise NotFound("version")
+    return int(version)
 
 
 def _slice(call: Call, what: str, query: ListTemplates | Cut) -> Slice:
@@ -118,11 +125,11 @@ async def list_template_versions(request: Request, template_id: str, query: Anno
 
 @routes.get("/v1/templates/{template_id}/versions/{version}", response_model=VersionShown)
 @access(Who.ANY_KEY, "templates:read")
-async def read_template_version(request: Request, template_id: str, version: VersionNumber) -> Response:
+async def read_template_version(request: Request, template_id: str, version: str) -> Response:
     """Read what a template said in one version."""
     call = call_of(request)
     async with call.reading() as tx:
-        found = await templates.version(tx, call.caller, template_id, version)
+        found = await templates.version(tx, call.caller, template_id, _number(version))
     return call.answer(200, VersionShown.of(found))
 
 

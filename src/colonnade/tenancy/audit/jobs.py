@@ -33,20 +33,19 @@ Reactions = Mapping[str, Sequence[Reaction]]
 """The reactions by the name of the event."""
 
 
-Heard = Callable[[str, str], None]
-"""Takes note of an agency's workspace in which something happened."""
+Heard = Callable[[Announcement], None]
+"""Takes note of a fact, whether anything follows from it or not."""
 
 
-def nobody_hears(_agency_id: str, _workspace_id: str) -> None:
-    """Where nobody follows what workspaces do."""
+def nobody_hears(_fact: Announcement) -> None:
+    """Where nobody takes note."""
 
 
 async def announce(database: Database, worker_id: str, reactions: Reactions, heard: Heard = nobody_hears) -> int:
     """Take a batch from the outbox and react to each; how many were taken. One that fails alone comes again later."""
     rows = await database.lookup(CLAIM, worker_id, _BATCH, _LEASE_SECONDS)
     for row in rows:
-        if row["workspace_id"] is not None:
-            heard(row["agency_id"], row["workspace_id"])
+        heard(_announcement(row))
     silent: dict[str, list[str]] = {}
     for row in rows:
         if row["event"] in reactions:
