@@ -34,9 +34,12 @@ def read_address(text: str | None) -> IpAddress | None:
 
 def spelled(text: str | None) -> str | None:
     """The address in its one spelling, without zone and without the port that a proxy may add; none if it is none."""
-    plain = (text or "").strip()
-    if len(plain) > _LONGEST:
-        return None
+    return None if text is None or len(text) > _LONGEST else _spelled(text)
+
+
+@lru_cache(4096)
+def _spelled(text: str) -> str | None:
+    plain = text.strip()
     match = _WITH_PORT.fullmatch(plain)
     known = read_address(plain if match is None else match["six"] or match["four"])
     return None if known is None else str(known)

@@ -1,7 +1,7 @@
 """Ids: a prefix that tells the noun, an underscore, and 26 characters of a time-sortable UUIDv7 (RFC 9562)."""
 
+import os
 import re
-import secrets
 import time
 from datetime import datetime
 from typing import Final
@@ -59,15 +59,22 @@ def _uuid7() -> int:
     milliseconds, rest = divmod(nanoseconds, 1_000_000)
     sub_millisecond = rest * 4096 // 1_000_000
     return (
-        (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | sub_millisecond << 64 | 0b10 << 62 | secrets.randbits(62)
+        (milliseconds & 0xFFFF_FFFF_FFFF) << 80
+        | 0x7 << 76
+        | sub_millisecond << 64
+        | 0b10 << 62
+        | int.from_bytes(os.urandom(8)) >> 2
     )
 
 
 _PAIRS: Final = [first + second for first in ALPHABET for second in ALPHABET]
+_TRIPLES: Final = [pair + third for pair in _PAIRS for third in ALPHABET]
+_SHIFTS: Final = tuple(range(105, -1, -15))
 
 
 def _text(number: int) -> str:
-    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
+    """26 characters: two of the highest bits, and eight times three."""
+    return _PAIRS[number >> 120] + "".join([_TRIPLES[(number >> shift) & 32767] for shift in _SHIFTS])
 
 
 def new_id(prefix: str) -> str:

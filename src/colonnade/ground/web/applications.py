@@ -34,6 +34,13 @@ class Application(FastAPI):
     is that no route took the request.
     """
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve; the framework would look for telemetry and for a root path first, and there is neither."""
+        scope["app"] = self
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        await self.middleware_stack(scope, receive, send)
+
     def build_middleware_stack(self) -> ASGIApp:
         """What stands between the door and the routes; made before the first request, when all routes are there."""
         self._operations: dict[tuple[str, int], list[Operation]] = {}

@@ -73,7 +73,10 @@ _SHAPE: Final = "colonnade.error_shape"
 
 def shape_at(shapes: ErrorShapes, path: str) -> ErrorShape | None:
     """How refusals look on this path; none is the house's own problem document."""
-    return next((shape for prefix, shape in shapes.items() if path.startswith(prefix)), None)
+    for prefix, shape in shapes.items():
+        if path.startswith(prefix):
+            return shape
+    return None
 
 
 def put_shape(scope: Scope, shapes: ErrorShapes) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from colonnade.ground.core.addresses import read_address
+from colonnade.ground.core.addresses import read_address, spelled
 from colonnade.ground.db.batches import BatchWriter, SharedCall
 from colonnade.ground.db.database import UNREACHABLE, Database, Record, unavailable
 from colonnade.ground.db.rings import RingOptions
@@ -128,8 +128,7 @@ class Uses:
 
     def add(self, identity: str, address: str | None) -> None:
         """Take note of a use; returns at once."""
-        known = read_address(address)
-        self._writer.add(_Use(identity, time.monotonic(), None if known is None else str(known)))
+        self._writer.add(_Use(identity, time.monotonic(), spelled(address)))
 
     async def flush(self) -> None:
         """Write what is there now."""
