@@ -136,7 +136,6 @@ async def test_a_dry_run_tells_the_plan_and_keeps_nothing(database: Database, ht
             {**ALL, "action": "workspace.update", "config": {"tags": "no", "settings": {"a/b": 1}}},
             ["/config/tags", "/config/settings/a~1b"],
         ),
-        ({**ALL, "action": "template.deploy", "config": {"templateId": "tmpl_1"}}, ["/action"]),
         ({**ALL, "action": "rank_everything"}, ["/action"]),
     ],
 )

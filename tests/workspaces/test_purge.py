@@ -151,7 +151,7 @@ async def test_nothing_of_the_brand_is_left_in_any_table(full: Full) -> None:
         tables = await tx.fetch(
             """select c.table_name::text as name from information_schema.columns c
                where c.table_schema = 'public' and c.column_name = 'agency_id'
-                 and has_table_privilege('public.' || c.table_name, 'select') order by 1"""
+                 and has_table_privilege(format('%I.%I', c.table_schema, c.table_name), 'select') order by 1"""
         )
         for table in tables:
             rows = await tx.fetch(f'select t::text as row from "{table["name"]}" t where agency_id = $1', tx.agency_id)

@@ -15,6 +15,7 @@ def _note(settings: Settings) -> Path:
 def answering_at(settings: Settings, url: str) -> Iterator[None]:
     """Let other commands know the address while this one serves it."""
     note = _note(settings)
+    note.parent.mkdir(0o700, parents=True, exist_ok=True)  # beside an external database there may be none yet
     note.write_text(url, "utf-8")
     try:
         yield

@@ -193,7 +193,11 @@ class KeyShown(Shown):
 class MintedShown(KeyShown):
     """A key together with its text."""
 
-    key: str = Field(repr=False, description="The key itself, for the only time. Keep it well.")
+    key: str | None = Field(
+        None,
+        repr=False,
+        description="The key itself, for the only time: an answer that is repeated has none. Keep it well.",
+    )
 
     @classmethod
     def minted(cls, minted: Minted, care: Care) -> "MintedShown":

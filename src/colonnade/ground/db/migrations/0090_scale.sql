@@ -56,3 +56,6 @@ begin
         execute format('analyze %s', target);
     end loop;
 end $$;
+
+-- The agency's own keys are few beside those of all its workspaces, whatever the average over all agencies is.
+create index api_key_of_agency on api_key (agency_id, id) where workspace_id is null;
