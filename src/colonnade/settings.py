@@ -170,8 +170,7 @@ class Settings(BaseSettings):
     @property
     def address(self) -> str:
         """By which people reach this installation, as far as it knows."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104 (told, not bound)
-        return self.public_url or f"http://{host}:{self.port}"
+        return self.public_url or reached_at(self.host, self.port)
 
     @property
     def secret_file(self) -> Path:
@@ -198,6 +197,12 @@ def secret_of(settings: Settings) -> bytes:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_once(path, secrets.token_urlsafe(48))
     return path.read_bytes().strip()
+
+
+def reached_at(host: str, port: int) -> str:
+    """How this machine reaches what is bound to this host."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (told, not bound)
+    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}"
 
 
 def _parted(texts: SecretStr) -> list[str]:

@@ -47,7 +47,6 @@ _log = structlog.get_logger("colonnade.worker")
 _BEAT_SECONDS: Final = 5.0
 _CLEAN_SECONDS: Final = 600.0
 _BATCH: Final = 5000
-_ANNOUNCE_SECONDS: Final = 1.0
 _SEAL_SECONDS: Final = 0.3
 _LATER_SECONDS: Final = 1.0
 
@@ -194,8 +193,9 @@ class BackgroundProcess:
             await self.database.close()
 
     async def _work(self, stopping: asyncio.Event) -> None:
-        await self._writers.prepare()
         engine, sealer = self._engine(), Sealer(self.database)
+        heard = functools.partial(note_life, self._activity)
+        announcing = functools.partial(announce, self.database, engine.worker_id, self._reactions, heard)
         _log.info("worker.started", worker=engine.worker_id)
         async with asyncio.TaskGroup() as group:
             carrying_out = group.create_task(engine.run(), name="carry out runs")
@@ -203,7 +203,7 @@ class BackgroundProcess:
                 group.create_task(self._rounds.run(), name="make the rounds"),
                 group.create_task(self._beat(engine.worker_id), name="tell that it lives"),
                 group.create_task(self._keep_house(), name="keep the house"),
-                group.create_task(self._announce(engine.worker_id), name="announce what happened"),
+                group.create_task(self._steadily("announcing", announcing), name="announce what happened"),
                 group.create_task(self._steadily("purging", self._purge), name="erase purged workspaces"),
                 group.create_task(self._steadily("deploying", self._deploy), name="deploy templates"),
                 group.create_task(self._steadily("sealing", sealer.round, _SEAL_SECONDS), name="seal the audit log"),
@@ -233,17 +233,6 @@ class BackgroundProcess:
             except UNREACHABLE as error:
                 _log.warning("worker.beat_missed", error=type(error).__name__)
             await asyncio.sleep(_BEAT_SECONDS)
-
-    async def _announce(self, worker_id: str) -> None:
-        heard = functools.partial(note_life, self._activity)
-        while True:
-            taken = 0
-            try:
-                taken = await announce(self.database, worker_id, self._reactions, heard)
-            except Exception as error:
-                _log.warning("worker.announcing_failed", error=type(error).__name__)
-            if not taken:
-                await asyncio.sleep(_ANNOUNCE_SECONDS)
 
     async def _steadily(self, what: str, duty: Callable[[], Awaitable[int]], rest: float = _LATER_SECONDS) -> None:
         """Do it again and again: at once while there is more, else after a rest."""

@@ -65,8 +65,8 @@ _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 @functools.cache
 def sources(folder: Path = PACKAGE) -> tuple[Source, ...]:
     """Every Python file of ours below the folder: what lies in hidden folders was installed there."""
-    found = folder.rglob("*.py")
-    paths = sorted(path for path in found if not any(p.startswith((".", "__pycache__")) for p in path.parts[1:]))
+    found = {path: path.relative_to(folder).parts for path in folder.rglob("*.py")}
+    paths = sorted(path for path, parts in found.items() if not any(p.startswith((".", "__")) for p in parts[:-1]))
     texts = [path.read_text("utf-8") for path in paths]
     return tuple(Source(path, text, ast.parse(text)) for path, text in zip(paths, texts, strict=True))
 

@@ -13,11 +13,11 @@ from colonnade.cli.console import err, fail, out
 from colonnade.cli.founding import Made, make_demo
 from colonnade.cli.runtime import agencies_here, bring_up_to_date, database_running, explained, opened
 from colonnade.cli.supervising import Child, Supervisor
-from colonnade.cli.whereabouts import answering_at, usual
+from colonnade.cli.whereabouts import answering_at
 from colonnade.ground.db import embedded
 from colonnade.installation import address_of
 from colonnade.processes import listen
-from colonnade.settings import PREFIX, Settings, secret_of
+from colonnade.settings import PREFIX, Settings, reached_at, secret_of
 
 
 def up(settings: Settings, *, demo: bool) -> None:
@@ -67,7 +67,7 @@ def _run(settings: Settings, listener: socket.socket, made: Made | None, cluster
     children = [Child("server", "colonnade.serving", words, listener) for _ in range(settings.servers)]
     children += [Child("worker", "colonnade.working") for _ in range(settings.workers)]
     port = int(listener.getsockname()[1])
-    url = usual(settings.host, port)
+    url = reached_at(settings.host, port)
     host = urlsplit(url).hostname or settings.host
     supervisor = Supervisor(children, {**_environment(settings), f"{PREFIX}PORT": str(port)})
     supervisor.begin()

@@ -25,13 +25,7 @@ def answering_at(settings: Settings, url: str) -> Iterator[None]:
 
 def address(settings: Settings, told: str | None = None) -> str:
     """As told, else the public address, else where `up` serves this folder now, else host and port of the settings."""
-    return (told or settings.public_url or _noted(settings) or usual(settings.host, settings.port)).rstrip("/")
-
-
-def usual(host: str, port: int) -> str:
-    """How this machine reaches what is bound to this host."""
-    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (asked, not bound)
-    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}"
+    return (told or settings.public_url or _noted(settings) or settings.address).rstrip("/")
 
 
 def _noted(settings: Settings) -> str | None:
