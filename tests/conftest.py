@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -18,10 +18,12 @@ from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database
 from colonnade.ground.db.migrating import migrate
 from colonnade.schema import STEPS
+from tests.sweep.watching import Sweep, watching
 
 TEMPLATE = "colonnade_template"
 PEPPER = Pepper({1: b"pepper of the tests, 32 bytes ...", 2: b"the one before"}, current=1)
 _FOLDER = "COLONNADE_TEST_FOLDER"
+_SWEEP = pytest.StashKey[Sweep]()
 _UNSAFE_BUT_QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
 
 
@@ -35,7 +37,7 @@ async def _make_template(address: Address) -> None:
 
 
 LONG = re.compile(
-    r"tests/(hostile|ops|journeys)/|tests/audit/test_exports|tests/house/test_(matrix|budgets)"
+    r"tests/(hostile|ops|journeys)/|tests/audit/test_exports|tests/house/test_(matrix|budgets)|tests/sweep/test_whole"
     r"|tests/ground/test_(embedded|migrating|outgoing_client)"
     r"|tests/runs/test_(worker|engine_(leases|waits)|writing_hosted|invocations_(failing|cancel)|bulk_following)"
 )
@@ -49,6 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_SWEEP] = Sweep()
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     folder = Path(tempfile.mkdtemp(prefix="colonnade-tests-"))
@@ -63,6 +66,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(clean_up)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.config.stash[_SWEEP].heard(report)
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sweep(pytestconfig: pytest.Config) -> Iterator[Sweep]:
+    """What this process makes to be secret must be nowhere in clear at its end; told with the last test."""
+    sweep = pytestconfig.stash[_SWEEP]
+    with watching(sweep):
+        yield sweep
+    if sweep.leaks:
+        pytest.fail(sweep.told(), pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def server() -> Address:
     """The test server's address; its database is the untouched one made at the start."""
@@ -70,12 +90,14 @@ def server() -> Address:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def address(server: Address, worker_id: str) -> AsyncIterator[Address]:
+async def address(server: Address, worker_id: str, sweep: Sweep) -> AsyncIterator[Address]:
     """A database of this process alone, copied from the template."""
     name = f"colonnade_test_{worker_id}"
     owner = await asyncpg.connect(**server.arguments("colonnade_owner"))
     await owner.execute(f"create database {name} template {TEMPLATE}")
-    yield Address(server.host, server.port, name, server.passwords)
+    address = Address(server.host, server.port, name, server.passwords)
+    yield address
+    await sweep.look_at(address, Path(os.environ[_FOLDER]))
     await owner.execute(f"drop database {name} with (force)")
     await owner.close()
 

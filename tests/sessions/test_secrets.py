@@ -147,6 +147,7 @@ async def test_nothing_that_proves_anything_is_kept_in_clear_or_told_twice(datab
         wrong = await log_in(client, Human("", "", human.email, "a wrong and secret guess"))
 
     texts = [cookie.split("=")[1].split(";")[0] for cookie in cookies]
+    tokens = [answer.json()["csrfToken"] for answer in (confirmed, changed)]
     secrets = [*texts, totp.secret, *confirmed.json()["recoveryCodes"], PASSWORD, OTHER, "a wrong and secret guess"]
     assert len(texts[0]) > 40
     assert again.json() == {"secret": None, "otpauthUri": None, "qrCode": None}
@@ -154,6 +155,7 @@ async def test_nothing_that_proves_anything_is_kept_in_clear_or_told_twice(datab
     told = "".join(answer.text for answer in (again, wrong, changed))
     kept = "\n".join(await _everything(owner, home.agency_id))
     assert "sessions.refused" in kept
+    assert not [token for token in tokens if token in kept]
     for secret in secrets:
         assert secret not in told
         assert secret not in kept

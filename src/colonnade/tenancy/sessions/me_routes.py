@@ -69,7 +69,8 @@ async def change_password(request: Request, body: ChangePassword) -> Response:
     encoded = await desk.entrance.encoded_instead(person, body.current, body.new, visitor_of(call))
     async with call.writing() as tx:
         renewed = await sessions.change_password(tx, caller, encoded)
-        answer = call.answer(200, RenewedShown.of(renewed, call.pepper))
+        shown = RenewedShown.of(renewed, call.pepper)
+        answer = call.answer(200, shown, kept=shown.kept())
     return _given(desk, answer, renewed)
 
 
@@ -156,8 +157,8 @@ async def confirm_totp(request: Request, body: ConfirmTotp) -> Response:
     await desk.entrance.attempts.code((await _person(call)).id)
     async with call.writing() as tx:
         renewed, codes = await sessions.confirm_totp(tx, caller, desk.entrance.masters, body.code)
-        kept = ConfirmedShown.confirmed(renewed, call.pepper, ())
-        answer = call.answer(200, ConfirmedShown.confirmed(renewed, call.pepper, codes), kept=kept)
+        shown = ConfirmedShown.confirmed(renewed, call.pepper, codes)
+        answer = call.answer(200, shown, kept=shown.kept())
     return _given(desk, answer, renewed)
 
 
@@ -173,7 +174,8 @@ async def remove_totp(request: Request, body: ShowFactor) -> Response:
     await desk.entrance.attempts.code((await _person(call)).id)
     async with call.writing() as tx:
         renewed = await sessions.remove_totp(tx, caller, desk.entrance.masters, body.codes())
-        answer = call.answer(200, RenewedShown.of(renewed, call.pepper))
+        shown = RenewedShown.of(renewed, call.pepper)
+        answer = call.answer(200, shown, kept=shown.kept())
     return _given(desk, answer, renewed)
 
 

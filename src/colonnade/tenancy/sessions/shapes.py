@@ -1,7 +1,7 @@
 """The shapes of signing in on the wire. What holds a secret hides it when it is printed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -188,7 +188,9 @@ class SignedInShown(Shown):
 class RenewedShown(Shown):
     """The session goes on under a new cookie, and all others of the person have ended."""
 
-    csrf_token: str = Field(repr=False, description="From now on this one.")
+    csrf_token: str | None = Field(
+        repr=False, description="From now on this one; null in an answer that is repeated: `GET /v1/me` tells it."
+    )
     two_factor: TwoFactor
     expires_at: Instant
 
@@ -200,6 +202,10 @@ class RenewedShown(Shown):
             csrf_token=csrf_token(pepper, session.id), two_factor=started.two_factor, expires_at=session.expires_at
         )
 
+    def kept(self) -> Self:
+        """What a replay shows."""
+        return self.model_copy(update={"csrf_token": None})
+
 
 class ConfirmedShown(RenewedShown):
     """The same, with the recovery codes."""
@@ -208,10 +214,14 @@ class ConfirmedShown(RenewedShown):
 
     @classmethod
     def confirmed(cls, started: Started, pepper: Pepper, codes: Sequence[Secret]) -> "ConfirmedShown":
-        """The new session and the codes as their owner reads them once; none for a replay."""
+        """The new session and the codes as their owner reads them once."""
         renewed = RenewedShown.of(started, pepper)
         shown = [code.reveal() for code in codes]
         return cls(**{name: getattr(renewed, name) for name in RenewedShown.model_fields}, recovery_codes=shown)
+
+    def kept(self) -> Self:
+        """What a replay shows."""
+        return self.model_copy(update={"csrf_token": None, "recovery_codes": []})
 
 
 class RecoveryCodesShown(Shown):
