@@ -7,7 +7,7 @@ import pytest
 from hypothesis import event, example, given
 from hypothesis import strategies as st
 
-from colonnade.tenancy.workspaces.naming import SLUG_MOST, folded, free_slug, normalized_domain, slug_base
+from colonnade.tenancy.workspaces.naming import SLUG_MOST, FreeSlugs, beginning, folded, normalized_domain, slug_base
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9]{0,10}[a-z0-9])?", fullmatch=True)
 HOSTS = st.builds(
@@ -53,18 +53,21 @@ def test_folding_a_folded_name_changes_nothing(name: str) -> None:
 
 @given(st.from_regex("[a-z]{1,48}", fullmatch=True), st.integers(0, 30))
 def test_a_free_slug_is_free_and_short_enough(base: str, count: int) -> None:
-    taken: list[str] = []
-    for _ in range(count):
-        taken.append(free_slug(base, taken))
+    free = FreeSlugs([])
+    given_out = [free.take(base) for _ in range(count)]
 
-    assert len(set(taken)) == count
-    assert all(re.fullmatch("[a-z0-9-]{1,48}", slug) for slug in taken)
+    assert len(set(given_out)) == count
+    assert all(re.fullmatch("[a-z0-9-]{1,48}", slug) for slug in given_out)
+    assert all(slug.startswith(beginning(base)) for slug in given_out[1:])
+    assert given_out == [FreeSlugs(given_out[:place]).take(base) for place in range(count)]
 
 
 def test_numbers_begin_at_two_and_fill_the_first_gap() -> None:
-    assert free_slug("acme", []) == "acme"
-    assert free_slug("acme", ["acme"]) == "acme-2"
-    assert free_slug("acme", ["acme", "acme-2", "acme-4"]) == "acme-3"
+    assert FreeSlugs([]).take("acme") == "acme"
+    assert FreeSlugs(["acme"]).take("acme") == "acme-2"
+    free = FreeSlugs(["acme", "acme-2", "acme-4"])
+    free.leave("acme-5")
+    assert [free.take("acme") for _ in range(2)] == ["acme-3", "acme-6"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ A row is known again by its `externalId`, else by its domain, else, without eith
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from operator import itemgetter
 from typing import Any, Final
 
 from colonnade.cli.tables import Row
@@ -41,6 +41,11 @@ class Outcome:
     unchanged: list[dict[str, Any]] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
 
+    def sort(self) -> None:
+        """Each list in the order of the lines."""
+        for told in (self.created, self.changed, self.unchanged, self.refused):
+            told.sort(key=itemgetter("line"))
+
 
 class _OnlyTrying(Exception):
     """Ends the transaction of a dry run, so that nothing of it stays."""
@@ -63,65 +68,91 @@ class Import:
         A dry run finds out the same in one transaction and keeps nothing. Repeated, also after it was killed, it goes
         on where it was.
         """
-        waiting = iter(rows)
-        while batch := list(islice(waiting, max(len(rows), 1) if self._manner.dry else _BATCH)):
+        for part in _cut(rows, max(len(rows), 1) if self._manner.dry else _BATCH):
             with suppress(_OnlyTrying):
-                await self._batch(batch)
+                await self._together(part)
+        self.outcome.sort()
         return self.outcome
 
-    async def _batch(self, rows: Sequence[Row]) -> None:
+    async def _together(self, rows: Sequence[Row]) -> None:
         async with self._database.transaction(self._operator.reach) as tx:
-            await self._rows(tx, rows)
+            for batch in _cut(rows, _BATCH):
+                await self._batch(tx, batch)
             if self._manner.dry:
                 raise _OnlyTrying
 
-    async def _rows(self, tx: Tx, rows: Sequence[Row]) -> None:
+    async def _batch(self, tx: Tx, rows: Sequence[Row]) -> None:
         standing = await _standing(tx, self._operator, rows)
-        for row in rows:
-            try:
-                async with tx.savepoint():
-                    await self._row(tx, row, standing)
-            except Refused as refused:
-                errors = [(bad.pointer.strip("/"), bad.detail) for bad in refused.errors]
-                self._refuse(row, errors or [("", refused.sentence)])
-            self._done(1)
+        while rows:
+            rows = await self._those_that_go(tx, rows, standing)
 
-    async def _row(self, tx: Tx, row: Row, standing: "_Standing") -> None:
-        wrong = row.odd or self._repeated(row)
-        if wrong is not None:
-            self._refuse(row, [("", wrong)])
-            return
-        fitting = standing.of(row)
-        if len(fitting) > 1:
-            self._refuse(row, [("", "fits several workspaces that are there; name the one by its externalId")])
-            return
-        if fitting:
-            await self._bring_up_to_date(tx, row, fitting[0])
-        else:
-            made = await workspaces.create(tx, self._operator, fields=row.fields)
-            self.outcome.created.append(_told(row, made))
-        self._lines |= dict.fromkeys(_marks(row), row.line)
+    async def _those_that_go(self, tx: Tx, rows: Sequence[Row], standing: "_Standing") -> list[Row]:
+        """New rows go in together; back come those known by the same as one of them, as that one may yet be bad."""
+        fresh: list[Row] = []
+        begun: set[Mark] = set()
+        later: list[Row] = []
+        for row in rows:
+            marks = set(_marks(row))
+            wrong = row.odd or self._repeated(row)
+            fitting = standing.of(row)
+            if wrong is not None:
+                self._refuse(row, [("", wrong)])
+            elif not begun.isdisjoint(marks):
+                later.append(row)
+                begun |= marks
+            elif len(fitting) > 1:
+                self._refuse(row, [("", "fits several workspaces that are there; name the one by its externalId")])
+            elif fitting:
+                await self._bring_up_to_date(tx, row, fitting[0])
+            else:
+                fresh.append(row)
+                begun |= marks
+        await self._make(tx, fresh)
+        return later
+
+    async def _make(self, tx: Tx, rows: Sequence[Row]) -> None:
+        outcome = await workspaces.create_many(tx, self._operator, each=[row.fields for row in rows])
+        for row, made in zip(rows, outcome, strict=True):
+            if isinstance(made, Refused):
+                self._refuse_as(row, made)
+            else:
+                self.outcome.created.append(_told(row, made))
+                self._is_in(row)
 
     async def _bring_up_to_date(self, tx: Tx, row: Row, found: Workspace) -> None:
-        if self._manner.keep:
-            self.outcome.unchanged.append(_told(row, found))
-            return
-        after = await workspaces.update(tx, self._operator, found.id, patch=row.fields)
+        after = found
+        if not self._manner.keep:
+            try:
+                async with tx.savepoint():
+                    after = await workspaces.update(tx, self._operator, found.id, patch=row.fields)
+            except Refused as refused:
+                self._refuse_as(row, refused)
+                return
         old, new = found.profile.as_sent(), after.profile.as_sent()
         columns = [name for name in new if new[name] != old[name]]
         if columns:
             self.outcome.changed.append({**_told(row, after), "columns": columns})
         else:
             self.outcome.unchanged.append(_told(row, after))
+        self._is_in(row)
+
+    def _is_in(self, row: Row) -> None:
+        self._lines |= dict.fromkeys(_marks(row), row.line)
+        self._done(1)
 
     def _repeated(self, row: Row) -> str | None:
         """Whether an earlier line of the table is known by the same: two rows for one workspace contradict."""
         same = next((mark for mark in _marks(row) if mark in self._lines), None)
         return None if same is None else f"has the same {same[0]} as line {self._lines[same]}"
 
+    def _refuse_as(self, row: Row, refused: Refused) -> None:
+        errors = [(bad.pointer.strip("/"), bad.detail) for bad in refused.errors]
+        self._refuse(row, errors or [("", refused.sentence)])
+
     def _refuse(self, row: Row, errors: Sequence[tuple[str, str]]) -> None:
         told = [{"column": column, "detail": detail} for column, detail in errors]
         self.outcome.refused.append({"line": row.line, "name": row.name, "errors": told})
+        self._done(1)
 
 
 class _Standing:
@@ -147,6 +178,10 @@ class _Standing:
             there = self._by_domain.get(domain, [])
             return [one for one in there if external_id is None or one.external_id is None]
         return self._by_name.get(marks.get("name", ""), [])
+
+
+def _cut(rows: Sequence[Row], most: int) -> Iterator[Sequence[Row]]:
+    return (rows[begin : begin + most] for begin in range(0, len(rows), most))
 
 
 async def _standing(tx: Tx, operator: Caller, rows: Sequence[Row]) -> _Standing:

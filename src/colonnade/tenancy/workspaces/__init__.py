@@ -14,6 +14,7 @@ from colonnade.tenancy.workspaces.blocks import (
 from colonnade.tenancy.workspaces.checks import SHARED, SLUG
 from colonnade.tenancy.workspaces.choosing import Brief, all_active, known, roll_call
 from colonnade.tenancy.workspaces.finder import EXTERNAL, WorkspaceFinder
+from colonnade.tenancy.workspaces.making import create, create_many, no_templates
 from colonnade.tenancy.workspaces.matching import matching
 from colonnade.tenancy.workspaces.model import (
     Adopt,
@@ -34,14 +35,12 @@ from colonnade.tenancy.workspaces.purging import nothing_at_work, purge
 from colonnade.tenancy.workspaces.reader import WorkspaceReader, WorkspaceView
 from colonnade.tenancy.workspaces.service import (
     archive,
-    create,
     ensure_open,
     exists,
     find_by_external,
     get,
     hold_open,
     no_stored_keys,
-    no_templates,
     restore,
     update,
 )
@@ -73,6 +72,7 @@ __all__ = [
     "brand",
     "colleagues",
     "create",
+    "create_many",
     "dismiss",
     "effective",
     "ensure_open",

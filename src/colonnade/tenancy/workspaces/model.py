@@ -1,6 +1,6 @@
 """A workspace: one brand of an agency with everything that belongs to it; and what a list of them is asked for."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -12,6 +12,9 @@ from colonnade.ground.db.database import Tx
 WORKSPACE: Final = "workspace"
 
 Sort = Literal["name", "-name", "createdAt", "-createdAt", "lastActiveAt", "-lastActiveAt"]
+Name = tuple[str, str]
+"""What is one workspace's alone: `slug`, `external_id` or `primary_domain`, and its value."""
+
 Position = tuple[str | None, str]
 """Where a page ended: the value that it is sorted by, as text (none: never active), and the id of its last row."""
 
@@ -42,6 +45,17 @@ class Profile:
     white_label: Mapping[str, Any] = field(default_factory=dict)
     owner_id: str | None = None
     allow_duplicate_domain: bool = False
+
+    @property
+    def names(self) -> tuple[Name, ...]:
+        """What is its alone, in the order in which clashes are told."""
+        named = (("slug", self.slug), ("external_id", self.external_id), ("primary_domain", self.primary_domain))
+        return tuple((sort, value) for sort, value in named if value is not None)
+
+    def clash(self, others: Container[Name]) -> Name | None:
+        """The first of its names that others have and that it may not have as well."""
+        shared = ("primary_domain", self.primary_domain) if self.allow_duplicate_domain else None
+        return next((name for name in self.names if name in others and name != shared), None)
 
     def owned_by(self, member_id: str) -> "Profile":
         """The same with this owner."""
@@ -179,6 +193,10 @@ class EffectiveSettings:
 
     values: Mapping[str, Any]
     sources: Mapping[str, Mapping[str, Any]]
+
+
+Made = Workspace | Refused
+"""What became of one that was to be made among others."""
 
 
 def taken(clash: str, workspace_id: str | None) -> Refused:

@@ -1,8 +1,9 @@
 """How a workspace is named: its domain as a bare host, its slug, and the folded name that lists are sorted by."""
 
+import itertools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import idna
@@ -70,18 +71,36 @@ def _slugged(text: str) -> str:
     return re.sub("[^a-z0-9]+", "-", folded(text)).strip("-")[:SLUG_MOST].rstrip("-")
 
 
-def free_slug(base: str, taken: Iterable[str]) -> str:
-    """The base, or the base with the first free number from 2 on, never longer than a slug may be."""
-    used = frozenset(taken)
-    if base not in used:
-        return base
-    number = 2
-    while (slug := numbered(base, number)) in used:
-        number += 1
-    return slug
+class FreeSlugs:
+    """Gives out slugs that nobody has: the base, or the base with the first free number from 2 on."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+        self._following: dict[str, Iterator[str]] = {}
+
+    def take(self, base: str) -> str:
+        """One that is free, never longer than a slug may be; from now on it is taken."""
+        following = self._following.setdefault(base, _slugs(base))
+        slug = next(one for one in following if one not in self._taken)
+        self._taken.add(slug)
+        return slug
+
+    def leave(self, slug: str) -> None:
+        """This one is not to be given out."""
+        self._taken.add(slug)
 
 
-def numbered(base: str, number: int) -> str:
+def beginning(base: str) -> str:
+    """With what every numbered slug of this base begins."""
+    return f"{base}-"[: SLUG_MOST - len("-9999999")]
+
+
+def _slugs(base: str) -> Iterator[str]:
+    yield base
+    yield from (_numbered(base, number) for number in itertools.count(2))
+
+
+def _numbered(base: str, number: int) -> str:
     """`acme-2`; a long base gives way to the number."""
     tail = f"-{number}"
     return base[: SLUG_MOST - len(tail)].rstrip("-") + tail

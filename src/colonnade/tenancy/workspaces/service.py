@@ -1,6 +1,5 @@
-"""What can be done with a workspace: create, read, change, archive, restore."""
+"""What can be done with a workspace that is there: read, change, archive, restore."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from colonnade.ground.core.callers import Caller
@@ -8,57 +7,16 @@ from colonnade.ground.core.merging import changes
 from colonnade.ground.core.refusals import BadField, NotFound, Refused
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import agencies, audit, people
-from colonnade.tenancy.workspaces import checks, naming, store
-from colonnade.tenancy.workspaces.model import Adopt, Profile, StoredKeys, Workspace, taken
+from colonnade.tenancy.workspaces import checks, store
+from colonnade.tenancy.workspaces.model import Profile, StoredKeys, Workspace, taken
 from colonnade.tenancy.workspaces.settings import newly_byok, require_govern, require_settable
 
-_SLUG_TRIES: Final = 8
 _UNIQUE: Final = frozenset({"slug", "externalId", "primaryDomain", "allowDuplicateDomain"})
 
 
 async def no_stored_keys(_tx: Tx, _workspace_id: str, _providers: frozenset[str]) -> frozenset[str]:
     """Where nothing stores own provider keys, nobody has one."""
     return frozenset()
-
-
-async def no_templates(_tx: Tx, _caller: Caller, _workspace_id: str, _templates: Sequence[str]) -> None:
-    """Where nothing keeps templates, there is none to begin with."""
-    raise BadField("/templates", "names templates, and there are none here")
-
-
-async def create(
-    tx: Tx,
-    caller: Caller,
-    *,
-    fields: dict[str, Any],
-    stored_keys: StoredKeys = no_stored_keys,
-    adopt: Adopt = no_templates,
-) -> Workspace:
-    """Make a workspace from fields named as on the wire; only `name` is required.
-
-    A missing slug is made from the name. Templates are deployed soon after. Refused: a domain that another active
-    workspace has (unless `allowDuplicateDomain`), an external id or a given slug that any other has.
-    """
-    caller.require("workspaces:create")
-    if tx.reach.workspace_ids is not None:
-        raise Refused("keys.wrong_kind", "Only a key that reaches all workspaces may make one.")
-    profile, templates = checks.read_new(fields)
-    agency = await agencies.in_force(tx)
-    require_settable(caller, agency, {}, profile.settings)
-    await _require_stored_keys(tx, "", {}, profile.settings, stored_keys)
-    profile = await _with_owner(tx, profile)
-    workspace = await _add(tx, profile)
-    if templates:
-        await adopt(tx, caller, workspace.id, templates)
-    await audit.record(
-        tx,
-        caller,
-        "workspaces.created",
-        workspace.id,
-        workspace_id=workspace.id,
-        after=_told(workspace.profile.as_sent()),
-    )
-    return workspace
 
 
 async def update(
@@ -84,7 +42,7 @@ async def update(
         return workspace
     await _require_allowed(tx, caller, workspace, profile, stored_keys)
     if not after.keys().isdisjoint(_UNIQUE):
-        _refuse_clash(await store.clashes(tx, profile, besides=workspace.id))
+        await _refuse_clash(tx, profile, besides=workspace.id)
     changed = await store.change(tx, workspace.id, profile)
     old, new = _narrowed(before, after)
     await audit.record(tx, caller, "workspaces.updated", workspace.id, workspace_id=workspace.id, before=old, after=new)
@@ -110,7 +68,7 @@ async def restore(tx: Tx, caller: Caller, workspace_id: str) -> Workspace:
     if workspace.is_active:
         return workspace
     workspace.require_kept()
-    _refuse_clash(await store.clashes(tx, workspace.profile, besides=workspace.id))
+    await _refuse_clash(tx, workspace.profile, besides=workspace.id)
     restored = await store.restore(tx, workspace.id)
     await audit.record(tx, caller, "workspaces.restored", workspace.id, workspace_id=workspace.id)
     return restored
@@ -160,9 +118,11 @@ async def _opened(tx: Tx, workspace_id: str, expected_version: int | None) -> Wo
     return workspace
 
 
-def _refuse_clash(found: Mapping[str, str]) -> None:
-    for clash, whose in found.items():
-        raise taken(clash, whose)
+async def _refuse_clash(tx: Tx, profile: Profile, *, besides: str) -> None:
+    others = await store.holders(tx, profile.names, besides=besides)
+    clash = profile.clash(others)
+    if clash is not None:
+        raise taken(clash[0], others[clash])
 
 
 async def _require_allowed(
@@ -174,7 +134,7 @@ async def _require_allowed(
     if profile.settings != workspace.settings:
         agency = await agencies.in_force(tx)
         require_settable(caller, agency, workspace.settings, profile.settings)
-        await _require_stored_keys(tx, workspace.id, workspace.settings, profile.settings, stored_keys)
+        await require_stored_keys(tx, workspace.id, workspace.settings, profile.settings, stored_keys)
 
 
 async def _require_member(tx: Tx, member_id: str | None) -> None:
@@ -182,32 +142,8 @@ async def _require_member(tx: Tx, member_id: str | None) -> None:
         raise BadField("/ownerId", "is not a member of this agency")
 
 
-async def _with_owner(tx: Tx, profile: Profile) -> Profile:
-    if profile.owner_id is not None:
-        await _require_member(tx, profile.owner_id)
-        return profile
-    owner = await people.owner(tx)
-    return profile if owner is None else profile.owned_by(owner.id)
-
-
-async def _add(tx: Tx, profile: Profile) -> Workspace:
-    """The first free slug wins; a clash that shows only while writing is looked up afresh and told."""
-    base = naming.slug_base(profile.name, profile.primary_domain)
-    for _ in range(_SLUG_TRIES):
-        candidate = profile if profile.slug else profile.with_slug(base)
-        found = dict(await store.clashes(tx, candidate))
-        if profile.slug is None and "slug" in found:
-            del found["slug"]
-            known = await store.slugs_like(tx, base[: naming.SLUG_MOST - 8], locked=True)
-            candidate = profile.with_slug(naming.free_slug(base, known))
-        _refuse_clash(found)
-        workspace = await store.add(tx, candidate)
-        if workspace is not None:
-            return workspace
-    raise taken("slug", None)
-
-
-async def _require_stored_keys(tx: Tx, workspace_id: str, before: Any, after: Any, stored_keys: StoredKeys) -> None:
+async def require_stored_keys(tx: Tx, workspace_id: str, before: Any, after: Any, stored_keys: StoredKeys) -> None:
+    """Refuse what is switched to own keys that nobody has stored."""
     wanted = newly_byok(before, after)
     lacking = sorted(wanted - await stored_keys(tx, workspace_id, wanted)) if wanted else []
     if lacking:
@@ -227,8 +163,3 @@ def _narrowed(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, 
         for name in after
     }
     return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
-
-
-def _told(sent: dict[str, Any]) -> dict[str, Any]:
-    """For the audit log: without what was left empty."""
-    return {name: value for name, value in sent.items() if value not in (None, {}, [], False)}

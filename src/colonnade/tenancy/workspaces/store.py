@@ -1,13 +1,13 @@
 """How workspaces are kept. The row's own id is its workspace: the reach names it beside the agency."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
 
 from colonnade.ground.core.ids import new_id
 from colonnade.ground.db.database import Record, Tx
-from colonnade.tenancy.workspaces.model import Profile, Workspace, taken
+from colonnade.tenancy.workspaces.model import Name, Profile, Workspace, taken
 from colonnade.tenancy.workspaces.naming import folded
 
 COLUMNS: Final = (
@@ -21,9 +21,14 @@ _SET: Final = (
     "name, sort_name, primary_domain, allow_duplicate_domain, slug, external_id, industry, timezone, tags, "
     "metadata, settings, brand, white_label, owner_id"
 )
+_SETTABLE: Final = _SET.split(", ")
 ADD: Final = f"""
 insert into workspace (agency_id, id, {_SET}, created_at, updated_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)
+select $1, id, {_SET}, $2, $2
+from jsonb_to_recordset($3) as fresh (
+    id text, name text, sort_name text, primary_domain text, allow_duplicate_domain boolean, slug text,
+    external_id text, industry text, timezone text, tags text[], metadata jsonb, settings jsonb, brand jsonb,
+    white_label jsonb, owner_id text)
 on conflict do nothing returning {COLUMNS}
 """
 CHANGE: Final = f"""
@@ -36,16 +41,24 @@ FIND: Final = f"select {COLUMNS} from workspace where {WITHIN} and id = $3"
 FIND_BY_EXTERNAL: Final = f"select {COLUMNS} from workspace where {WITHIN} and external_id = $3"
 FIND_MANY: Final = f"select {COLUMNS} from workspace where {WITHIN} and id = any ($3::text[])"
 LOCK: Final = f"{FIND} for no key update"
-CLASHES: Final = f"""
-select id, slug = $4 as slug, external_id = $5 as external_id,
-       primary_domain = $6 and archived_at is null and not $7 as primary_domain
-from workspace
-where {WITHIN} and id <> $3
-  and (slug = $4 or external_id = $5 or (primary_domain = $6 and archived_at is null and not $7))
-limit 3
+# Three branches, so that each walks along its own index.
+HOLDERS: Final = f"""
+select 'slug' as sort, slug as value, id from workspace where {WITHIN} and id <> $3 and slug = any ($4::text[])
+union all
+select 'external_id', external_id, id from workspace where {WITHIN} and id <> $3 and external_id = any ($5::text[])
+union all (
+    select distinct on (primary_domain) 'primary_domain', primary_domain, id from workspace
+    where {WITHIN} and id <> $3 and primary_domain = any ($6::text[]) and archived_at is null
+    order by primary_domain, id)
 """
-LOCK_SLUGS: Final = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
-SLUGS: Final = "select slug from workspace where agency_id = $1 and slug like $2 || '%'"
+LOCK_SLUGS: Final = "select pg_advisory_xact_lock(hashtextextended('slug|' || $1, 0))"
+# Plans that are kept since the tables were empty walk through all that there is by now.
+PLAN_ANEW: Final = "discard plans"
+# Of what a slug is made, nothing stands behind the brace.
+SLUGS: Final = """
+select w.slug from unnest($2::text[]) as wanted (beginning)
+join workspace w on w.agency_id = $1 and w.slug >= wanted.beginning and w.slug < wanted.beginning || '{'
+"""
 ARCHIVE: Final = f"""
 update workspace set archived_at = $3, updated_at = $3, version = version + 1
 where agency_id = $1 and id = $2 returning {COLUMNS}
@@ -98,10 +111,11 @@ def _values(profile: Profile) -> tuple[Any, ...]:
     )
 
 
-async def add(tx: Tx, profile: Profile) -> Workspace | None:
-    """The new workspace; none when slug, external id or domain are another's, even one's that commits just now."""
-    row = await tx.fetchrow(ADD, tx.agency_id, new_id("ws"), *_values(profile), await tx.now())
-    return None if row is None else workspace_of(row)
+async def add(tx: Tx, profiles: Sequence[Profile]) -> list[Workspace | None]:
+    """The new workspaces; none where slug, external id or domain are another's, even one's that commits just now."""
+    rows = [{"id": new_id("ws"), **dict(zip(_SETTABLE, _values(one), strict=True))} for one in profiles]
+    added = {row["id"]: workspace_of(row) for row in await tx.fetch(ADD, tx.agency_id, await tx.now(), rows)}
+    return [added.get(row["id"]) for row in rows]
 
 
 async def find(tx: Tx, workspace_id: str) -> Workspace | None:
@@ -127,21 +141,28 @@ async def find_many(tx: Tx, ids: Sequence[str]) -> list[Workspace]:
     return [workspace_of(row) for row in await tx.fetch(FIND_MANY, *reach_of(tx), list(ids))]
 
 
-async def clashes(tx: Tx, profile: Profile, *, besides: str = "") -> Mapping[str, str]:
-    """What of this profile other workspaces have already: `slug`, `external_id`, `primary_domain` -> whose."""
-    rows = await tx.fetch(
-        CLASHES,
-        *(*reach_of(tx), besides, profile.slug, profile.external_id, profile.primary_domain),
-        profile.allow_duplicate_domain,
-    )
-    return {name: row["id"] for name in _CONSTRAINTS.values() for row in rows if row[name]}
+async def holders(tx: Tx, names: Iterable[Name], *, besides: str = "") -> Mapping[Name, str]:
+    """Which of these names other workspaces have, and whose they are; of domains, those of active ones alone."""
+    by_sort: dict[str, list[str]] = {"slug": [], "external_id": [], "primary_domain": []}
+    for sort, value in names:
+        by_sort[sort].append(value)
+    rows = await tx.fetch(HOLDERS, *reach_of(tx), besides, *by_sort.values())
+    return {(row["sort"], row["value"]): row["id"] for row in rows}
 
 
-async def slugs_like(tx: Tx, base: str, *, locked: bool) -> list[str]:
-    """Slugs that begin like this; `locked` makes others who look for a free one wait until we have ours."""
-    if locked:
-        await tx.execute(LOCK_SLUGS, f"slug\0{tx.agency_id}\0{base}".replace("\0", "|"))
-    return [row["slug"] for row in await tx.fetch(SLUGS, tx.agency_id, base)]
+async def plan_anew(tx: Tx) -> None:
+    """Let the database look again for the best ways: for who is about to add so much that the best ones change."""
+    await tx.execute(PLAN_ANEW)
+
+
+async def lock_slugs(tx: Tx) -> None:
+    """Others of the agency who look for free slugs wait until this transaction ends."""
+    await tx.execute(LOCK_SLUGS, tx.agency_id)
+
+
+async def slugs_like(tx: Tx, beginnings: Iterable[str]) -> list[str]:
+    """Slugs that begin in one of these ways."""
+    return [row["slug"] for row in await tx.fetch(SLUGS, tx.agency_id, sorted(set(beginnings)))]
 
 
 async def change(tx: Tx, workspace_id: str, profile: Profile) -> Workspace:
