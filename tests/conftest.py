@@ -77,6 +77,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def sweep(pytestconfig: pytest.Config) -> Iterator[Sweep]:
     """What this process makes to be secret must be nowhere in clear at its end; told with the last test."""
     sweep = pytestconfig.stash[_SWEEP]
+    sweep.known.note(PEPPER.keys[PEPPER.current].decode(), "secret of the installation")
     with watching(sweep):
         yield sweep
     if sweep.leaks:
@@ -93,6 +94,8 @@ def server() -> Address:
 async def address(server: Address, worker_id: str, sweep: Sweep) -> AsyncIterator[Address]:
     """A database of this process alone, copied from the template."""
     name = f"colonnade_test_{worker_id}"
+    for password in server.passwords.values():
+        sweep.known.note(password, "password of the database")
     owner = await asyncpg.connect(**server.arguments("colonnade_owner"))
     await owner.execute(f"create database {name} template {TEMPLATE}")
     address = Address(server.host, server.port, name, server.passwords)

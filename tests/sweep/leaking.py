@@ -20,17 +20,18 @@ from colonnade.outbound.mail.posting import post
 from colonnade.tenancy.sessions import Hasher
 from tests.factories import a_workspace, an_agency
 
+_HERE = "first in tests/sweep/leaking.py"
 PLACES = {
     "workspace.name: 1 × agency_live",
     "planted.sealed: 1 × TOTP secret",
     "planted.note: 1 × reset of another process",
-    "Captured stdout call of tests/sweep/leaking.py::test_a_log: 1 × password",
     "postgresql.log: 1 × credential",
-    "body of the answer to GET (no route), in tests/sweep/leaking.py::test_an_answer: 1 × ws_live",
-    "head of the answer to GET (no route), in tests/sweep/leaking.py::test_an_answer: 1 × ws_live",
-    "text of a mail, in tests/sweep/leaking.py::test_a_mail: 1 × session",
-    "text of a mail, in tests/sweep/leaking.py::test_a_mail: 1 × invite",
-    "head of a mail, in tests/sweep/leaking.py::test_a_mail: 1 × invite",
+    f"Captured stdout call: 1 × password, {_HERE}::test_a_log",
+    f"body of the answer to GET (no route): 1 × ws_live, {_HERE}::test_an_answer",
+    f"head of the answer to GET (no route): 1 × ws_live, {_HERE}::test_an_answer",
+    f"text of a mail: 1 × session, {_HERE}::test_a_mail",
+    f"text of a mail: 1 × invite, {_HERE}::test_a_mail",
+    f"head of a mail: 1 × invite, {_HERE}::test_a_mail",
 }
 """Where they leak, as the run has to tell it."""
 

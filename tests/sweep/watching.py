@@ -19,6 +19,7 @@ from colonnade.ground.web.visits import visit_of
 from colonnade.outbound.mail import posting
 from colonnade.outbound.mail.model import Letter
 from colonnade.tenancy.sessions import Hasher
+from colonnade.tenancy.sessions.hashing import Verdict
 from tests.sweep import places
 from tests.sweep.known import CSRF, PASSWORD, RECOVERY_CODE, SESSION, TOTP_PICTURE, TOTP_SECRET, TOTP_URI, Known
 
@@ -56,10 +57,14 @@ class Sweep:
         self.known = Known()
         self.leaks: places.Leaks = Counter()
         self._shown: set[bytes] = set()
+        self._first: dict[tuple[str, str], str] = {}
 
     def told(self) -> str:
         """What is wrong, without a word of what is secret."""
-        lines = [f"  {place}: {count} × {kind}" for (place, kind), count in sorted(self.leaks.items())]
+        lines = [
+            f"  {place}: {count} × {kind}{self._first.get((place, kind), '')}"
+            for (place, kind), count in sorted(self.leaks.items())
+        ]
         return "\n".join(["Secrets stand in clear where none may:", *lines])
 
     def heard(self, report: pytest.TestReport) -> None:
@@ -67,7 +72,7 @@ class Sweep:
         for number, (name, text) in enumerate(report.sections):
             found = self.known.found(text.encode("utf-8", "replace"), strangers=True)
             if name.endswith(f" {report.when}"):
-                self.leaks.update((f"{name} of {report.nodeid}", kind) for kind in found.values())
+                self._leaked(name, *found.values())
             report.sections[number] = (name, _without(text, found))
 
     def answered(self, operation: str, head: bytes, body: bytes) -> None:
@@ -84,8 +89,7 @@ class Sweep:
         """Look at a mail: one token at most, in its parts alone, and in no other mail."""
         head = "\n".join(f"{name}: {value}" for name, value in letter.message.items())
         texts = [part.get_content() for part in letter.message.walk() if part.get_content_maintype() == "text"]
-        for kind in self.known.found(head.encode(), strangers=True).values():
-            self._leaked("head of a mail", kind)
+        self._leaked("head of a mail", *self.known.found(head.encode(), strangers=True).values())
         found = self.known.found("\n".join(texts).encode())
         for secret, kind in found.items():
             if kind not in _MAILED or len(found) > 1 or secret in self._shown:
@@ -102,9 +106,11 @@ class Sweep:
         for path in sorted(folder.joinpath("log").glob("*")):
             self.leaks += places.in_file(path, self.known)
 
-    def _leaked(self, place: str, kind: str) -> None:
-        test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
-        self.leaks[f"{place}, in {test}", kind] += 1
+    def _leaked(self, place: str, *kinds: str) -> None:
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+        for kind in kinds:
+            self.leaks[place, kind] += 1
+            self._first.setdefault((place, kind), f", first in {test}")
 
 
 def _without(text: str, found: Mapping[bytes, str]) -> str:
@@ -126,7 +132,7 @@ def watching(sweep: Sweep) -> Iterator[None]:
 
 
 def _hear_of_secrets(known: Known, patch: pytest.MonkeyPatch) -> None:
-    wrap, keep, sign = Secret.__init__, Hasher.hash, Pepper.sign
+    wrap, keep, compare, sign = Secret.__init__, Hasher.hash, Hasher.verify, Pepper.sign
 
     def wrapped(self: Secret, text: str) -> None:
         wrap(self, text)
@@ -136,6 +142,10 @@ def _hear_of_secrets(known: Known, patch: pytest.MonkeyPatch) -> None:
         known.note(password, PASSWORD)
         return await keep(self, password)
 
+    async def compared(self: Hasher, encoded: str | None, password: str) -> Verdict:
+        known.note(password, PASSWORD)
+        return await compare(self, encoded, password)
+
     def signed(self: Pepper, purpose: str, text: str) -> str:
         made = sign(self, purpose, text)
         if purpose == "csrf":
@@ -144,6 +154,7 @@ def _hear_of_secrets(known: Known, patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(Secret, "__init__", wrapped)
     patch.setattr(Hasher, "hash", kept)
+    patch.setattr(Hasher, "verify", compared)
     patch.setattr(Pepper, "sign", signed)
 
 
