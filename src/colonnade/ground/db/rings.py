@@ -3,6 +3,8 @@
 A ring only ever says no on its own when the database has said so; a process that cannot hear of changes asks each time.
 """
 
+import hashlib
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
@@ -61,6 +63,7 @@ class Ring(Generic[Kept]):
         self._source = source
         self._options = options or RingOptions()
         self._entries: OrderedDict[bytes, tuple[float, Kept]] = OrderedDict()
+        self._mark_key = os.urandom(32)
         self._look_ups: SharedCall[list[bytes], Record | None] = SharedCall(f"{source.name} look-ups", self._look_up)
         self._generation = 0
         # Listening goes around a pooler, which would drop the news.
@@ -80,36 +83,41 @@ class Ring(Generic[Kept]):
         await self._listening.close()
         await self._look_ups.close()
 
-    def warm(self, digest: bytes) -> Kept | None:
+    def warm(self, credential: str) -> Kept | None:
         """What is known of the credential without asking; nothing while this process may have missed a change."""
-        kept = self._entries.get(digest)
+        mark = self._mark(credential)
+        kept = self._entries.get(mark)
         if kept is None or not self.is_listening or time.monotonic() - kept[0] > self._options.ttl_seconds:
             return None
-        self._entries.move_to_end(digest)
+        self._entries.move_to_end(mark)
         return kept[1]
 
-    async def load(self, digests: list[bytes]) -> Kept | None:
+    async def load(self, credential: str) -> Kept | None:
         """What the database knows of the credential under the first of its digests that it finds."""
         generation, asked = self._generation, time.monotonic()
-        row = await self._look_ups.ask(digests)
+        row = await self._look_ups.ask(self._database.pepper.digests(credential))
         if row is None:
             return None
         entry = self._source.read(row, asked)
         # What was heard while we asked may be about this very one: then the answer serves this one call only.
         if self.is_listening and generation == self._generation:
-            self._keep(digests[0], asked, entry)
+            self._keep(self._mark(credential), asked, entry)
         return entry
 
     def forget(self, identity: str) -> None:
         """Drop what is known of everything that this id may mean."""
         self._generation += 1
-        old = [digest for digest, (_, entry) in self._entries.items() if identity in entry.identities]
-        for digest in old:
-            del self._entries[digest]
+        old = [mark for mark, (_, entry) in self._entries.items() if identity in entry.identities]
+        for mark in old:
+            del self._entries[mark]
 
-    def _keep(self, digest: bytes, asked: float, entry: Kept) -> None:
-        self._entries[digest] = asked, entry
-        self._entries.move_to_end(digest)
+    def _mark(self, credential: str) -> bytes:
+        # What a process finds its entries by need not be what is stored: this digest is quicker, and known to it alone.
+        return hashlib.blake2b(credential.encode(), digest_size=32, key=self._mark_key).digest()
+
+    def _keep(self, mark: bytes, asked: float, entry: Kept) -> None:
+        self._entries[mark] = asked, entry
+        self._entries.move_to_end(mark)
         if len(self._entries) > self._options.most_entries:
             self._entries.popitem(last=False)
 

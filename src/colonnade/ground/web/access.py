@@ -7,11 +7,10 @@ from enum import Enum
 from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
-from starlette.types import Scope
 
 from colonnade.ground.core.callers import Caller, CallerKind
 from colonnade.ground.core.refusals import NotFound, Refused
-from colonnade.ground.web.visits import visit_of
+from colonnade.ground.web.visits import Visit, visit_of
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -139,17 +138,14 @@ def _require_kind(declared: Access, caller: Caller) -> None:
         )
 
 
-def names_workspace(scope: Scope) -> str | None:
-    """What the header says; it stands once, and is looked for on every call, hence without a mapping of all headers."""
-    for name, value in scope["headers"]:
-        if name == _HEADER_BYTES:
-            text: str = value.decode("latin-1")
-            return text
-    return None
+def named_workspace(visit: Visit) -> str | None:
+    """What the header says."""
+    named = visit.headers.get(_HEADER_BYTES)
+    return None if named is None else named.decode("latin-1")
 
 
 async def _placed(declared: Access, caller: Caller, request: Request, find: FindWorkspace) -> Caller:
-    named = names_workspace(request.scope)
+    named = named_workspace(visit_of(request.scope))
     if named is None:
         if declared.place is Place.NAMED or (declared.place is Place.LISTED and not _agency_wide_list(request)):
             raise Refused(
@@ -165,7 +161,7 @@ async def _placed(declared: Access, caller: Caller, request: Request, find: Find
 
 
 def _bound(declared: Access, caller: Caller, request: Request) -> Caller:
-    named = names_workspace(request.scope)
+    named = named_workspace(visit_of(request.scope))
     if named is not None and named != caller.workspace_id:
         raise Refused("workspace.other", "`X-Workspace-Id` names another workspace than the one of this key.")
     if declared.place is Place.LISTED and _agency_wide_list(request):

@@ -1,8 +1,7 @@
 """Who calls: one ASGI layer that turns a credential into a `Caller` before anything of the body is read."""
 
-from collections.abc import Container
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections.abc import Container, Mapping
+from typing import Final, NamedTuple, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -18,8 +17,7 @@ SESSION_PATHS: Final = "/v1/"
 """Where somebody who is signed in is a caller; the other surfaces are for keys alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """What a limiter said: the limit, its window, and what is left of it."""
 
     granted: bool
@@ -29,8 +27,7 @@ class Rate:
     resets_in_seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """A caller with what is left of its rate limit (none where it has no limit)."""
 
     caller: Caller
@@ -111,7 +108,7 @@ class Doorway:
             _pass(visit, await self._keeper.count_anonymous(visit.address))
             return
         try:
-            credential = _credential(scope)
+            credential = _credential(visit.headers)
             admission = await self._keeper.admit(credential, visit.request_id, visit.address) if credential else None
             session = await self._session(scope, visit)
             _refuse_two(admission, session)
@@ -131,7 +128,7 @@ class Doorway:
     async def _session(self, scope: Scope, visit: Visit) -> Admission | None:
         if self._sessions is None or not scope["path"].startswith(SESSION_PATHS):
             return None
-        sent = _cookies(scope, self._sessions.cookie_name)
+        sent = _cookies(scope, self._sessions.cookie_name) if b"cookie" in visit.headers else None
         if not sent:
             return None
         # Two cookies of one name: somebody else has put one there, and nothing tells which.
@@ -151,19 +148,13 @@ def _refuse_two(by_key: Admission | None, by_session: Admission | None) -> None:
 def _cookies(scope: Scope, name: str) -> set[str]:
     """The values under which a cookie was sent."""
     sent = [value.decode("latin-1") for header, value in scope["headers"] if header == b"cookie"]
-    if not sent:
-        return set()
     pairs = [pair.strip().partition("=") for pair in ";".join(sent).split(";")]
     return {value for key, _, value in pairs if key == name}
 
 
-def _credential(scope: Scope) -> str | None:
-    bearer = token = None
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            bearer = _bearer(value.decode("latin-1"))
-        elif name == b"x-auth":
-            token = value.decode("latin-1").strip()
+def _credential(headers: Mapping[bytes, bytes]) -> str | None:
+    authorization, token = headers.get(b"authorization"), headers.get(b"x-auth", b"").decode("latin-1").strip()
+    bearer = None if authorization is None else _bearer(authorization.decode("latin-1"))
     if bearer and token and bearer != token:
         raise Refused("auth.invalid", "`Authorization` and `X-Auth` carry two different keys; send one of them.")
     return bearer or token

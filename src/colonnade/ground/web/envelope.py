@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 import structlog
@@ -80,15 +82,17 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        visit = Visit(_request_id(scope), self._address(scope), scope["method"], masked(scope["path"]))
+        headers = dict(scope["headers"])
+        address = self._address(scope)
+        visit = Visit(_request_id(headers), address, scope["method"], masked(scope["path"]), headers)
         visit.put_on(scope)
         put_shape(scope, self._options.error_shapes)
         most = self._options.most_bytes(scope["path"])
-        body = _Body(receive, most, has_ended=not _announces_body(scope))
+        body = _Body(receive, most, has_ended=not _announces_body(headers))
         answering = _Answering(send, visit, body)
         try:
-            _refuse_unclear_head(scope)
-            _refuse_announced_size(scope, most)
+            _refuse_unclear_head(scope, headers)
+            _refuse_announced_size(headers, most)
             await self._app(scope, body, answering)
         except Refused as refused:
             await self._last_resort(refused, scope, body, answering)
@@ -186,34 +190,26 @@ class _Answering:
         await self._send(message)
 
 
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            text: str = value.decode("latin-1")
-            return text if is_sane_request_id(text) and masked(text) == text else new_request_id()
-    return new_request_id()
+def _request_id(headers: Mapping[bytes, bytes]) -> str:
+    text = headers.get(b"x-request-id", b"").decode("latin-1")
+    return text if is_sane_request_id(text) and masked(text) == text else new_request_id()
 
 
-def _refuse_unclear_head(scope: Scope) -> None:
-    seen: set[bytes] = set()
-    size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
-    for name, value in scope["headers"]:
-        if name in ONCE and name in seen:
-            raise Refused("request.malformed", f"The header `{name.decode()}` may stand only once in a request.")
-        seen.add(name)
-        size += len(name) + len(value)
+def _refuse_unclear_head(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+    if len(headers) != len(scope["headers"]):
+        for name, often in Counter(name for name, _ in scope["headers"]).items():
+            if often > 1 and name in ONCE:
+                raise Refused("request.malformed", f"The header `{name.decode()}` may stand only once in a request.")
+    size = len(scope.get("raw_path") or b"") + len(scope["query_string"]) + sum(map(len, chain(*scope["headers"])))
     if size > MOST_HEAD_BYTES:
         raise Refused("request.malformed", f"Address and headers may hold at most {MOST_HEAD_BYTES:,} bytes.")
 
 
-def _announces_body(scope: Scope) -> bool:
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0")
-        for name, value in scope["headers"]
-    )
+def _announces_body(headers: Mapping[bytes, bytes]) -> bool:
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip() != b"0"
 
 
-def _refuse_announced_size(scope: Scope, most: int) -> None:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > most:
-            raise _TooLarge(most)
+def _refuse_announced_size(headers: Mapping[bytes, bytes], most: int) -> None:
+    announced = headers.get(b"content-length", b"0")
+    if announced.isdigit() and int(announced) > most:
+        raise _TooLarge(most)

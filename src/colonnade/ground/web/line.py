@@ -33,10 +33,13 @@ class BoundedLine(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes arrive; those of a head that is under way are counted."""
+        """Bytes arrive; those of a head that is still under way are counted, and its rest is due."""
         was_under_way = self._head_bytes is not None
         super().data_received(data)
-        if was_under_way and self._head_bytes is not None:
+        if self._head_bytes is None:  # as nearly always: a head comes in one piece
+            return
+        self._expect_head()
+        if was_under_way:
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response("The head of the request is too large.")
@@ -45,7 +48,6 @@ class BoundedLine(HttpToolsProtocol):
         """The first byte of a head."""
         super().on_message_begin()
         self._head_bytes = 0
-        self._expect_head()
 
     def on_headers_complete(self) -> None:
         """The last byte of a head."""

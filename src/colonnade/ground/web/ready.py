@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 from starlette.types import Scope, Send
 
-from colonnade.ground.web.access import names_workspace
+from colonnade.ground.web.access import named_workspace
 from colonnade.ground.web.visits import Visit, visit_of
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -34,9 +34,9 @@ def ready_of(endpoint: Callable[..., Any]) -> Ready | None:
 
 async def answer_ready(answer: Ready, scope: Scope, send: Send) -> bool:
     """Send the answer that is ready, if it is; what asks for anything besides goes the usual way."""
-    if scope["method"] != "GET" or scope["query_string"] or names_workspace(scope) is not None:
-        return False
     visit = visit_of(scope)
+    if scope["method"] != "GET" or scope["query_string"] or named_workspace(visit) is not None:
+        return False
     body = answer(visit)
     if body is None:
         return False

@@ -1,6 +1,7 @@
 """One visit: what is known of a request from its first byte to its log line."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -41,6 +42,8 @@ class Visit:
     address: str | None
     method: str
     path: str
+    headers: Mapping[bytes, bytes]
+    """What was sent, by name in lower case; headers that may stand often are there with their last value."""
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started: float = field(default_factory=time.perf_counter)
     caller: Caller | None = None
@@ -75,7 +78,7 @@ class Visit:
             "agency_id": whose.agency_id,
             "workspace_id": whose.workspace_id,
             "request_id": self.request_id,
-            "at": self.at.isoformat(),
+            "at": self.at,
             "key_id": whose.key_id,
             "member_id": whose.member_id,
             "address": self.address,

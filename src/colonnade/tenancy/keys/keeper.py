@@ -4,9 +4,8 @@ import ipaddress
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from colonnade.ground.core.addresses import read_address, spelled
 from colonnade.ground.db.batches import BatchWriter, SharedCall
@@ -14,7 +13,7 @@ from colonnade.ground.db.database import UNREACHABLE, Database, Record, unavaila
 from colonnade.ground.db.rings import RingOptions
 from colonnade.ground.web.doorway import Admission, Rate
 from colonnade.tenancy.keys.model import RateLimit, revoked
-from colonnade.tenancy.keys.ring import KeyRing, Verified
+from colonnade.tenancy.keys.ring import KeyRing
 
 ANONYMOUS_RATE: Final = RateLimit(30, 60)
 _MOST: Final = 2**31 - 1
@@ -22,8 +21,7 @@ _MOST: Final = 2**31 - 1
 TAKE: Final = "select * from rate_take($1, $2, $3, $4)"
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What the window said to one call, and the key's state at that very moment where the subject is a key."""
 
     granted: bool
@@ -34,8 +32,7 @@ class Taken:
     key_version: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Ask:
+class _Ask(NamedTuple):
     subject: str
     requests: int
     window_seconds: int
@@ -50,8 +47,7 @@ class Limiter:
 
     async def take(self, subject: str, requests: int, window_seconds: int) -> Taken:
         """Count one call against the subject's window; all processes together grant no more than `requests`."""
-        most = min(max(requests, 0), _MOST)
-        return await self._calls.ask(_Ask(subject, most, min(max(window_seconds, 1), _MOST)))
+        return await self._calls.ask(_Ask(subject, requests, window_seconds))
 
     async def anonymous(self, address: str | None) -> Taken:
         """Count a call without a valid credential: 30 a minute for each address, where an IPv6 /64 counts as one."""
@@ -66,8 +62,8 @@ class Limiter:
         wanted = Counter(ask.subject for ask in asks)
         columns = (
             list(subjects),
-            [ask.requests for ask in subjects.values()],
-            [ask.window_seconds for ask in subjects.values()],
+            [min(max(ask.requests, 0), _MOST) for ask in subjects.values()],
+            [min(max(ask.window_seconds, 1), _MOST) for ask in subjects.values()],
             [wanted[subject] for subject in subjects],
         )
         try:
@@ -111,8 +107,7 @@ MOMENTS: Final = """array(select clock_timestamp() - make_interval(secs => u.ago
 NOTE_USES: Final = f"select note_key_uses($1, {MOMENTS}, $3)"
 
 
-@dataclass(frozen=True, slots=True)
-class _Use:
+class _Use(NamedTuple):
     id: str
     at: float
     address: str | None
@@ -173,7 +168,10 @@ class KeyKeeper:
         if limit is None:
             self.uses.add(verified.key.id, address)
             return Admission(verified.caller(request_id, address), None, credential=verified.key)
-        taken = await self._take(verified, limit)
+        taken = await self.limiter.take(verified.key.id, limit.requests, limit.window_seconds)
+        if taken.revoked_at is not None:
+            self.ring.forget(verified.key.id)
+            raise verified.turned_away(revoked(taken.revoked_at))
         if taken.key_version != verified.key.version:
             # The key has changed since this process read it, and the news of it is still under way.
             self.ring.forget(verified.key.id)
@@ -184,13 +182,6 @@ class KeyKeeper:
     async def count_anonymous(self, address: str | None) -> Rate:
         """Count a call without a valid key against its address."""
         return rate_of(await self.limiter.anonymous(address), ANONYMOUS_RATE)
-
-    async def _take(self, verified: Verified, limit: RateLimit) -> Taken:
-        taken = await self.limiter.take(verified.key.id, limit.requests, limit.window_seconds)
-        if taken.revoked_at is not None:
-            self.ring.forget(verified.key.id)
-            raise verified.turned_away(revoked(taken.revoked_at))
-        return taken
 
 
 def rate_of(taken: Taken, limit: RateLimit) -> Rate:

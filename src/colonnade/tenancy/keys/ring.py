@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from colonnade.ground.core.addresses import Network
-from colonnade.ground.core.callers import Caller, CallerKind
+from colonnade.ground.core.callers import Caller, CallerKind, Reach
 from colonnade.ground.core.refusals import BadFields, Refused
 from colonnade.ground.core.secrets import is_key_text
 from colonnade.ground.db.database import Database, Record
@@ -31,6 +31,7 @@ class Verified:
 
     key: Key
     scopes: frozenset[str]
+    reach: Reach
 
     @property
     def agency_id(self) -> str:
@@ -53,10 +54,9 @@ class Verified:
 
     def caller(self, request_id: str, address: str | None) -> Caller:
         """The caller that this key makes of one request."""
-        kind = CallerKind.AGENCY_KEY if self.key.scope == "agency" else CallerKind.WORKSPACE_KEY
         return Caller(
-            kind=kind,
-            reach=self.key.reach,
+            kind=CallerKind.AGENCY_KEY if self.key.scope == "agency" else CallerKind.WORKSPACE_KEY,
+            reach=self.reach,
             scopes=self.scopes,
             actor_id=self.key.id,
             actor_name=self.key.name,
@@ -73,7 +73,7 @@ class _Entry:
 
     verified: Verified
     allowlists: tuple[tuple[Network, ...], ...]
-    secret_ends_at: datetime | None
+    ends_at: datetime | None
     loaded_at: datetime
     asked: float
 
@@ -87,14 +87,15 @@ class _Entry:
         key = self.verified.key
         if key.revoked_at is not None:
             raise self.verified.turned_away(revoked(key.revoked_at))
-        # The database read its clock after we looked at ours, so this instant is never behind the database's.
-        now = self.loaded_at + timedelta(seconds=time.monotonic() - self.asked)
-        ends = min((at for at in (key.expires_at, self.secret_ends_at) if at is not None), default=None)
-        if ends is not None and ends <= now:
-            raise self.verified.turned_away(expired(ends))
-        if not all(is_on(allowlist, address) for allowlist in self.allowlists):
+        if self.ends_at is not None and self.ends_at <= self._now():
+            raise self.verified.turned_away(expired(self.ends_at))
+        if self.allowlists and not all(is_on(allowlist, address) for allowlist in self.allowlists):
             raise self.verified.turned_away(address_refused())
         return self.verified
+
+    def _now(self) -> datetime:
+        # The database read its clock after we looked at ours, so this instant is never behind the database's.
+        return self.loaded_at + timedelta(seconds=time.monotonic() - self.asked)
 
 
 class KeyRing(Ring[_Entry]):
@@ -107,12 +108,9 @@ class KeyRing(Ring[_Entry]):
 
     async def verify(self, text: str, address: str | None) -> Verified:
         """Who holds this key. Refuses what is no key, is unknown, revoked or expired, or comes from a wrong address."""
-        pepper = self._database.pepper
-        entry = self.warm(pepper.digest(text))
-        if entry is None:
-            if not is_key_text(text):
-                raise _invalid()
-            entry = await self.load(pepper.digests(text))
+        entry = self.warm(text)
+        if entry is None and is_key_text(text):
+            entry = await self.load(text)
         if entry is None:
             raise _invalid()
         return entry.check(address)
@@ -131,9 +129,9 @@ def _entry_of(row: Record, asked: float) -> _Entry:
     if found.agency_allowlist:
         lists.append(agency_networks(found.agency_allowlist))
     return _Entry(
-        verified=Verified(found.key, found.key.held),
+        verified=Verified(found.key, found.key.held, found.key.reach),
         allowlists=tuple(lists),
-        secret_ends_at=found.ends_at,
+        ends_at=min((at for at in (found.key.expires_at, found.ends_at) if at is not None), default=None),
         loaded_at=found.loaded_at,
         asked=asked,
     )

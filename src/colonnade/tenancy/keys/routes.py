@@ -1,7 +1,6 @@
 """How HTTP says API keys: those of the agency, those of a workspace, and who the caller is."""
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import Annotated, Final
 
 from fastapi import Query
@@ -44,10 +43,17 @@ _EXTERNAL: Final = "ext:"
 _KEPT: Final = 1024
 
 
-@lru_cache(_KEPT)
+_WRITTEN: Final[dict[str, tuple[keys.Key, bytes]]] = {}
+
+
 def _written(key: keys.Key) -> bytes:
-    """What a key is told of itself; written once for each content, which is the whole of the key."""
-    return to_json(WhoShown.of_key(key))
+    """What a key is told of itself; written once each time that the key is read."""
+    kept = _WRITTEN.get(key.id)
+    if kept is None or kept[0] is not key:
+        if len(_WRITTEN) >= _KEPT:
+            _WRITTEN.clear()
+        kept = _WRITTEN[key.id] = key, to_json(WhoShown.of_key(key))
+    return kept[1]
 
 
 def _told(visit: Visit) -> bytes | None:

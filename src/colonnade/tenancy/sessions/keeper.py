@@ -110,8 +110,7 @@ class SessionKeeper:
         """The member behind the cookie of a session, or why there is none."""
         if not is_token(KIND, cookie):
             return session_ended()
-        digests = self._pepper.digests(cookie)
-        entry = self.ring.warm(digests[0]) or await self.ring.load(digests)
+        entry = self.ring.warm(cookie) or await self.ring.load(cookie)
         if entry is None or entry.is_over:
             return session_ended()
         if entry.allowlist and not is_on(entry.allowlist, address):
