@@ -51,13 +51,13 @@ def cookie_of(headers: dict[str, str]) -> str:
 
 
 async def admitted(keeper: sessions.SessionKeeper, headers: dict[str, str], address: str = "192.0.2.1") -> Admission:
-    admission = await keeper.admit(cookie_of(headers), "req", address)
+    admission = await keeper.admit(cookie_of(headers), address)
     assert isinstance(admission, Admission), admission
     return admission
 
 
 async def refused(keeper: sessions.SessionKeeper, headers: dict[str, str], address: str = "192.0.2.1") -> str:
-    refusal = await keeper.admit(cookie_of(headers), "req", address)
+    refusal = await keeper.admit(cookie_of(headers), address)
     assert isinstance(refusal, Refused)
     return refusal.reason
 
@@ -90,7 +90,7 @@ async def test_a_session_that_ends_is_heard_of_by_every_process_within_a_second(
             began = time.monotonic()
             async with asyncio.timeout(1):
                 for keeper in (one, other):
-                    while isinstance(await keeper.admit(cookie_of(headers), "req", None), Admission):
+                    while isinstance(await keeper.admit(cookie_of(headers), None), Admission):
                         await asyncio.sleep(0.001)
             slowest = max(slowest, time.monotonic() - began)
         record_property("slowest_seconds", slowest)
@@ -115,7 +115,7 @@ async def test_a_changed_role_and_a_member_who_is_removed_are_heard_of(database:
         async with database.transaction(home.reach) as tx:
             await tx.execute("delete from member where agency_id = $1 and id = $2", tx.agency_id, member_id)
         async with asyncio.timeout(1):
-            while isinstance(await keeper.admit(cookie_of(headers), "req", None), Admission):
+            while isinstance(await keeper.admit(cookie_of(headers), None), Admission):
                 await asyncio.sleep(0.001)
 
 
@@ -179,7 +179,7 @@ async def test_the_agencys_allowlist_binds_its_members_too(database: Database, a
                 tx.agency_id,
             )
         async with asyncio.timeout(1):
-            while isinstance(await keeper.admit(cookie_of(headers), "req", "192.0.2.1"), Admission):
+            while isinstance(await keeper.admit(cookie_of(headers), "192.0.2.1"), Admission):
                 await asyncio.sleep(0.001)
         assert await refused(keeper, headers) == "keys.address_refused"
         await admitted(keeper, headers, "203.0.113.7")

@@ -17,7 +17,7 @@ async def test_the_text_of_a_key_is_in_no_table(database: Database, owner: Any) 
     made.append(await roll(database, home.caller, first.key, 60))
     keeper = KeyKeeper(database)
     for one in made:
-        await keeper.admit(one.secret.reveal(), "req_1", "192.0.2.1")
+        await keeper.admit(one.secret.reveal(), "192.0.2.1")
     await keeper.close()
 
     tables = await owner.fetch(
@@ -50,8 +50,8 @@ async def test_the_last_use_is_noted_and_never_goes_back(database: Database) -> 
     keeper = KeyKeeper(database)
     await keeper.start()
 
-    await keeper.admit(minted.secret.reveal(), "req_1", "192.0.2.1")
-    await keeper.admit(minted.secret.reveal(), "req_2", "::ffff:192.0.2.2")
+    await keeper.admit(minted.secret.reveal(), "192.0.2.1")
+    await keeper.admit(minted.secret.reveal(), "::ffff:192.0.2.2")
     await keeper.uses.flush()
     [used] = await page(database, home.caller)
     assert used.last_used_at is not None
@@ -71,13 +71,13 @@ async def test_the_keeper_counts_each_call_and_tells_what_is_left(database: Data
     keeper = KeyKeeper(database)
     await keeper.start()
 
-    told = [(await keeper.admit(limited.secret.reveal(), "req_1", None)).rate for _ in range(3)]
+    told = [(await keeper.admit(limited.secret.reveal(), None)).rate for _ in range(3)]
     assert [rate and (rate.granted, rate.remaining, rate.limit) for rate in told] == [
         (True, 1, 2),
         (True, 0, 2),
         (False, 0, 2),
     ]
-    admission = await keeper.admit(free.secret.reveal(), "req_1", None)
+    admission = await keeper.admit(free.secret.reveal(), None)
     assert (admission.rate, admission.caller.kind) == (None, CallerKind.AGENCY_KEY)
     await keeper.close()
 
@@ -105,12 +105,12 @@ async def test_an_ended_key_is_not_admitted_where_the_news_has_not_arrived(
     keeper = KeyKeeper(database)
     await keeper.start()
     minted = await mint(database, home.caller, Draft("x", preset="master"))
-    await keeper.admit(minted.secret.reveal(), "req_1", None)
+    await keeper.admit(minted.secret.reveal(), None)
 
     async with database.transaction(home.reach) as tx:
         await tx.execute(statement, minted.key.id)
 
     assert (await keeper.ring.verify(minted.secret.reveal(), None)).key.revoked_at is None
     with refused(reason):
-        await keeper.admit(minted.secret.reveal(), "req_2", None)
+        await keeper.admit(minted.secret.reveal(), None)
     await keeper.close()

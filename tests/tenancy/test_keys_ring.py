@@ -90,7 +90,7 @@ async def test_a_key_says_who_calls(database: Database, ring: KeyRing) -> None:
     key = await minted(database, home)
 
     verified = await ring.verify(key.secret.reveal(), "192.0.2.1")
-    caller = verified.caller("req_1", "192.0.2.1")
+    caller = verified.caller
 
     assert (caller.kind, caller.agency_id, caller.workspace_id) == (CallerKind.AGENCY_KEY, home.agency_id, None)
     assert caller.scopes == AGENCY_SCOPES
@@ -102,7 +102,7 @@ async def test_a_workspace_key_sees_its_workspace_alone(database: Database, ring
     workspace = await a_workspace(database, home)
     key = await minted(database, home, workspace_id=workspace.id)
 
-    caller = (await ring.verify(key.secret.reveal(), None)).caller("req_1", None)
+    caller = (await ring.verify(key.secret.reveal(), None)).caller
 
     assert (caller.kind, caller.workspace_id) == (CallerKind.WORKSPACE_KEY, workspace.id)
     assert caller.reach.workspace_ids == (workspace.id,)
@@ -281,10 +281,10 @@ async def test_changed_scopes_count_in_every_ring(database: Database, ring: KeyR
 
     for _ in range(200):
         verified = await ring.verify(key.secret.reveal(), None)
-        if verified.scopes == {"usage:read"}:
+        if verified.caller.scopes == {"usage:read"}:
             break
         await asyncio.sleep(0.01)
-    assert verified.scopes == {"usage:read"}
+    assert verified.caller.scopes == {"usage:read"}
 
 
 async def test_a_rolled_key_opens_with_its_new_text_and_for_the_overlap_with_the_old(

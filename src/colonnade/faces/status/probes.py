@@ -2,12 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.utils import floatToGoString
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,36 +35,58 @@ Probe = Callable[[], Awaitable[Check]]
 
 
 class Metrics:
-    """What one process counts of its requests."""
+    """What one process counts of its requests, kept as bare numbers and told to the registry when somebody asks."""
 
     def __init__(self) -> None:
+        self._requests: Counter[tuple[str, str, int]] = Counter()
+        self._durations: dict[str, _Durations] = {}
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "colonnade_requests_total",
-            "Requests by route, method and status.",
-            ["route", "method", "status"],
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "colonnade_request_seconds",
-            "How long requests took, by route.",
-            ["route"],
-            registry=self.registry,
-            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
-        )
-
-        self._known: dict[tuple[str | None, str, int], tuple[Counter, Histogram]] = {}
+        self.registry.register(self)
 
     def count(self, visit: Visit) -> None:
         """Take note of one request; unknown paths count as one route, or callers could make up labels."""
-        kind = (visit.route, visit.method if visit.route else "any", visit.status)
-        found = self._known.get(kind)
-        if found is None:
-            route = visit.route or "none"
-            found = self._requests.labels(route, *kind[1:]), self._seconds.labels(route)
-            self._known[kind] = found
-        found[0].inc()
-        found[1].observe(visit.duration_ms / 1000)
+        route, method = (visit.route, visit.method) if visit.route else ("none", "any")
+        self._requests[route, method, visit.status] += 1
+        durations = self._durations.get(route)
+        if durations is None:
+            durations = self._durations[route] = _Durations()
+        durations.add(visit.duration_ms / 1000)
+
+    def collect(self) -> Iterator[Metric]:
+        """Both families as they are now."""
+        requests = CounterMetricFamily(
+            "colonnade_requests", "Requests by route, method and status.", labels=["route", "method", "status"]
+        )
+        for (route, method, status), often in self._requests.items():
+            requests.add_metric([route, method, str(status)], often)
+        seconds = HistogramMetricFamily(
+            "colonnade_request_seconds", "How long requests took, by route.", labels=["route"]
+        )
+        for route, durations in self._durations.items():
+            seconds.add_metric([route], durations.buckets(), durations.sum)
+        yield requests
+        yield seconds
+
+
+_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+
+
+class _Durations:
+    """How many requests took at most how many seconds."""
+
+    def __init__(self) -> None:
+        self.sum = 0.0
+        self._counts = [0] * (len(_BOUNDS) + 1)
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        self.sum += seconds
+        self._counts[bisect_left(_BOUNDS, seconds)] += 1
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Each bound with how many took no longer, as Prometheus wants them: the last one is all."""
+        names = [*map(floatToGoString, _BOUNDS), "+Inf"]
+        return list(zip(names, accumulate(self._counts), strict=True))
 
 
 def mount(app: Starlette, probes: Mapping[str, Probe], metrics: Metrics) -> None:

@@ -48,6 +48,7 @@ class Caller:
     """The key, member or invocation that acts; `operator` for commands on the machine itself."""
     actor_name: str
     request_id: str
+    """The request that it acts in; empty of a credential that is kept for more than one."""
     address: str | None = None
     mode: str = "live"
     workspace_id: str | None = None
@@ -89,6 +90,10 @@ class Caller:
                 f"The maker does not hold {', '.join(f'`{name}`' for name in lacking)}.",
                 details={"scopes": lacking},
             )
+
+    def on_request(self, request_id: str, address: str | None) -> "Caller":
+        """The same caller, acting in this request, which came from there."""
+        return replace(self, request_id=request_id, address=address)
 
     def within(self, workspace_id: str) -> "Caller":
         """The same caller, seeing one workspace only, with what it holds there."""

@@ -28,7 +28,7 @@ class Rate(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """A caller with what is left of its rate limit (none where it has no limit)."""
+    """A caller of any request, with what is left of its rate limit (none where it has no limit)."""
 
     caller: Caller
     rate: Rate | None
@@ -47,7 +47,7 @@ class TurnedAway(Refused):
 class Doorkeeper(Protocol):
     """What the doorway asks; the keys slice answers."""
 
-    async def admit(self, credential: str, request_id: str, address: str | None) -> Admission:
+    async def admit(self, credential: str, address: str | None) -> Admission:
         """The caller behind a credential, or a refusal: unknown, revoked, expired, wrong address."""
         ...
 
@@ -64,7 +64,7 @@ class SessionDoorkeeper(Protocol):
         """The cookie that holds a session."""
         ...
 
-    async def admit(self, cookie: str, request_id: str, address: str | None) -> Admission | Refused:
+    async def admit(self, cookie: str, address: str | None) -> Admission | Refused:
         """The member behind the cookie of a session, or why there is none."""
         ...
 
@@ -109,14 +109,13 @@ class Doorway:
             return
         try:
             credential = _credential(visit.headers)
-            admission = await self._keeper.admit(credential, visit.request_id, visit.address) if credential else None
-            session = await self._session(scope, visit)
-            _refuse_two(admission, session)
+            admission = await self._keeper.admit(credential, visit.address) if credential else None
+            if b"cookie" in visit.headers:
+                admission = _one_of(admission, await self._session(scope, visit))
         except Refused as refused:
             if refused.reason == "auth.invalid":
                 _pass(visit, await self._keeper.count_anonymous(visit.address))
             raise
-        admission = admission or session
         if admission is None:
             _pass(visit, await self._keeper.count_anonymous(visit.address))
             return
@@ -128,21 +127,22 @@ class Doorway:
     async def _session(self, scope: Scope, visit: Visit) -> Admission | None:
         if self._sessions is None or not scope["path"].startswith(SESSION_PATHS):
             return None
-        sent = _cookies(scope, self._sessions.cookie_name) if b"cookie" in visit.headers else None
+        sent = _cookies(scope, self._sessions.cookie_name)
         if not sent:
             return None
         # Two cookies of one name: somebody else has put one there, and nothing tells which.
         cookie = sent.pop() if len(sent) == 1 else ""
-        session = await self._sessions.admit(cookie, visit.request_id, visit.address)
+        session = await self._sessions.admit(cookie, visit.address)
         if isinstance(session, Refused):
             visit.unknown = session
             return None
         return session
 
 
-def _refuse_two(by_key: Admission | None, by_session: Admission | None) -> None:
+def _one_of(by_key: Admission | None, by_session: Admission | None) -> Admission | None:
     if by_key is not None and by_session is not None:
         raise Refused("auth.invalid", "A key and a session are two different callers; send one of them.")
+    return by_key or by_session
 
 
 def _cookies(scope: Scope, name: str) -> set[str]:

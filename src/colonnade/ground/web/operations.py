@@ -73,7 +73,8 @@ class Operation(APIRoute):
             house: House = request.app.state.house
             visit = visit_of(request.scope)
             visit.route = route
-            known = await admit(declared, visit.caller, request, house.find_workspace)
+            known = visit.caller and visit.caller.on_request(visit.request_id, visit.address)
+            known = await admit(declared, known, request, house.find_workspace)
             if known is not None:
                 visit.caller = known
             _refuse_unclear_address(request, lists)

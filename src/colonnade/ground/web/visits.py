@@ -47,6 +47,7 @@ class Visit:
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started: float = field(default_factory=time.perf_counter)
     caller: Caller | None = None
+    """Who the door let in; an operation binds it to this request, and to the workspace."""
     credential: object = None
     """What the doorkeeper has read of the credential just now, for the slice that keeps its kind."""
     csrf_token: str | None = None

@@ -123,7 +123,7 @@ class Uses:
 
     def add(self, identity: str, address: str | None) -> None:
         """Take note of a use; returns at once."""
-        self._writer.add(_Use(identity, time.monotonic(), spelled(address)))
+        self._writer.add(_Use(identity, time.monotonic(), address))
 
     async def flush(self) -> None:
         """Write what is there now."""
@@ -137,7 +137,10 @@ class Uses:
         latest = {use.id: use for use in uses}
         notes, now = list(latest.values()), time.monotonic()
         await self._database.lookup(
-            self._note, [use.id for use in notes], [now - use.at for use in notes], [use.address for use in notes]
+            self._note,
+            [use.id for use in notes],
+            [now - use.at for use in notes],
+            [spelled(use.address) for use in notes],
         )
 
 
@@ -161,13 +164,13 @@ class KeyKeeper:
         await self.limiter.close()
         await self.uses.close()
 
-    async def admit(self, credential: str, request_id: str, address: str | None) -> Admission:
+    async def admit(self, credential: str, address: str | None) -> Admission:
         """The caller behind a key and what is left of its limit; refuses a key that is unknown, ended or misplaced."""
         verified = await self.ring.verify(credential, address)
         limit = verified.rate_limit
         if limit is None:
             self.uses.add(verified.key.id, address)
-            return Admission(verified.caller(request_id, address), None, credential=verified.key)
+            return Admission(verified.caller, None, credential=verified.key)
         taken = await self.limiter.take(verified.key.id, limit.requests, limit.window_seconds)
         if taken.revoked_at is not None:
             self.ring.forget(verified.key.id)
@@ -177,7 +180,7 @@ class KeyKeeper:
             self.ring.forget(verified.key.id)
             verified = await self.ring.verify(credential, address)
         self.uses.add(verified.key.id, address)
-        return Admission(verified.caller(request_id, address), rate_of(taken, limit), credential=verified.key)
+        return Admission(verified.caller, rate_of(taken, limit), credential=verified.key)
 
     async def count_anonymous(self, address: str | None) -> Rate:
         """Count a call without a valid key against its address."""

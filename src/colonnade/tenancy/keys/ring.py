@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from colonnade.ground.core.addresses import Network
-from colonnade.ground.core.callers import Caller, CallerKind, Reach
+from colonnade.ground.core.callers import Caller, CallerKind
 from colonnade.ground.core.refusals import BadFields, Refused
 from colonnade.ground.core.secrets import is_key_text
 from colonnade.ground.db.database import Database, Record
@@ -30,8 +30,7 @@ class Verified:
     """A key that opened: who acts, where, with which scopes and how often."""
 
     key: Key
-    scopes: frozenset[str]
-    reach: Reach
+    caller: Caller
 
     @property
     def agency_id(self) -> str:
@@ -51,20 +50,6 @@ class Verified:
     def turned_away(self, refused: Refused) -> TurnedAway:
         """The refusal of this key, which its agency will find in its request log."""
         return TurnedAway(refused, Whose(self.agency_id, self.workspace_id, self.key.id))
-
-    def caller(self, request_id: str, address: str | None) -> Caller:
-        """The caller that this key makes of one request."""
-        return Caller(
-            kind=CallerKind.AGENCY_KEY if self.key.scope == "agency" else CallerKind.WORKSPACE_KEY,
-            reach=self.reach,
-            scopes=self.scopes,
-            actor_id=self.key.id,
-            actor_name=self.key.name,
-            request_id=request_id,
-            address=address,
-            mode=self.key.mode,
-            workspace_id=self.key.workspace_id,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +114,24 @@ def _entry_of(row: Record, asked: float) -> _Entry:
     if found.agency_allowlist:
         lists.append(agency_networks(found.agency_allowlist))
     return _Entry(
-        verified=Verified(found.key, found.key.held, found.key.reach),
+        verified=Verified(found.key, _caller_of(found.key)),
         allowlists=tuple(lists),
         ends_at=min((at for at in (found.key.expires_at, found.ends_at) if at is not None), default=None),
         loaded_at=found.loaded_at,
         asked=asked,
+    )
+
+
+def _caller_of(key: Key) -> Caller:
+    return Caller(
+        kind=CallerKind.AGENCY_KEY if key.scope == "agency" else CallerKind.WORKSPACE_KEY,
+        reach=key.reach,
+        scopes=key.held,
+        actor_id=key.id,
+        actor_name=key.name,
+        request_id="",
+        mode=key.mode,
+        workspace_id=key.workspace_id,
     )
 
 

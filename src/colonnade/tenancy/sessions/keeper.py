@@ -61,7 +61,7 @@ class _Entry:
 
     session_id: str
     identities: tuple[str, ...]
-    caller: dict[str, Any]
+    caller: Caller
     allowlist: tuple[Network, ...]
     ends_at: datetime
     loaded_at: datetime
@@ -106,7 +106,7 @@ class SessionKeeper:
         await self.ring.close()
         await self.uses.close()
 
-    async def admit(self, cookie: str, request_id: str, address: str | None) -> Admission | Refused:
+    async def admit(self, cookie: str, address: str | None) -> Admission | Refused:
         """The member behind the cookie of a session, or why there is none."""
         if not is_token(KIND, cookie):
             return session_ended()
@@ -117,8 +117,7 @@ class SessionKeeper:
             return address_refused()
         taken = await self._limiter.take(entry.session_id, MEMBER_RATE.requests, MEMBER_RATE.window_seconds)
         self.uses.add(entry.session_id, address)
-        caller = Caller(request_id=request_id, address=address, **entry.caller)
-        return Admission(caller, rate_of(taken, MEMBER_RATE), csrf_token(self._pepper, entry.session_id))
+        return Admission(entry.caller, rate_of(taken, MEMBER_RATE), csrf_token(self._pepper, entry.session_id))
 
 
 def _entry_of(row: Record, asked: float) -> _Entry:
@@ -127,13 +126,14 @@ def _entry_of(row: Record, asked: float) -> _Entry:
     return _Entry(
         session_id=row["id"],
         identities=(row["id"], row["member_id"], row["person_id"], row["agency_id"]),
-        caller={
+        caller=Caller(
             **standing,
-            "actor_id": row["member_id"],
-            "actor_name": row["name"] or row["email"],
-            "session_id": row["id"],
-            "two_factor": shown,
-        },
+            actor_id=row["member_id"],
+            actor_name=row["name"] or row["email"],
+            request_id="",
+            session_id=row["id"],
+            two_factor=shown,
+        ),
         allowlist=agency_networks(row["agency_allowlist"] or ()),
         ends_at=min(row["expires_at"], row["last_seen_at"] + IDLE),
         loaded_at=row["loaded_at"],
