@@ -38,6 +38,13 @@ async def everything(database: Database, home: Home) -> list[Workspace]:
         return list((await workspaces.page(tx, home.caller, Filters(), Paging(sort="createdAt", limit=500))).items)
 
 
+async def how_many(database: Database, home: Home) -> int:
+    async with database.transaction(home.reach) as tx:
+        found = await workspaces.page(tx, home.caller, Filters(), Paging(limit=1, counts_all=True))
+    assert found.total is not None
+    return found.total
+
+
 def lines(told: list[dict[str, Any]]) -> list[int]:
     return [one["line"] for one in told]
 
@@ -191,13 +198,13 @@ async def test_a_bad_line_does_not_stand_in_the_way_of_a_good_one_for_the_same(
 
 async def test_more_rows_than_fit_a_batch_are_each_there_once(database: Database, tmp_path: Path) -> None:
     home = await an_agency(database)
-    rows = [{"name": f"Brand {number}", "primaryDomain": f"brand-{number}.example"} for number in range(250)]
-    table = a_table(tmp_path, *rows, rows[0], rows[150])
+    rows = [{"name": f"Brand {number}", "primaryDomain": f"brand-{number}.example"} for number in range(1_050)]
+    table = a_table(tmp_path, *rows, rows[0], rows[1_020])
 
     outcome = await bring_in(database, home, table)
 
-    assert (len(outcome.created), lines(outcome.refused)) == (250, [252, 253])
-    assert len(await everything(database, home)) == 250
+    assert (lines(outcome.created), lines(outcome.refused)) == (list(range(2, 1_052)), [1_052, 1_053])
+    assert await how_many(database, home) == 1_050
 
 
 async def test_what_lies_in_another_agency_is_not_known_again(database: Database) -> None:
@@ -208,21 +215,54 @@ async def test_what_lies_in_another_agency_is_not_known_again(database: Database
 
 async def test_an_import_that_broke_off_goes_on_where_it_was(database: Database, tmp_path: Path) -> None:
     home = await an_agency(database)
-    rows = [{"name": f"Brand {number}", "externalId": f"b-{number}"} for number in range(250)]
+    rows = [{"name": f"Brand {number}", "externalId": f"b-{number}"} for number in range(1_100)]
     table = a_table(tmp_path, *rows)
     told = 0
 
     def break_off(count: int) -> None:
         nonlocal told
         told += count
-        if told == 170:
+        if told == 700:
             raise ConnectionAbortedError
 
     with pytest.raises(ConnectionAbortedError):
         await Import(database, agencies.entering(home.agency_id), Manner(), break_off).all(read_rows(table))
-    kept = len(await everything(database, home))
+    kept = await how_many(database, home)
     outcome = await bring_in(database, home, table)
 
-    assert kept == 100
-    assert (len(outcome.unchanged), len(outcome.created)) == (100, 150)
-    assert len(await everything(database, home)) == 250
+    assert kept == 500
+    assert (len(outcome.unchanged), len(outcome.created)) == (500, 600)
+    assert await how_many(database, home) == 1_100
+
+
+async def test_each_line_given_twice_goes_in_once(database: Database, tmp_path: Path) -> None:
+    home = await an_agency(database)
+    rows = [{"name": f"Brand {number}", "externalId": f"b-{number}"} for number in range(30)]
+    table = a_table(tmp_path, *(row for row in rows for _ in range(2)))
+
+    outcome = await bring_in(database, home, table)
+
+    assert (lines(outcome.created), lines(outcome.refused)) == (list(range(2, 62, 2)), list(range(3, 62, 2)))
+
+
+async def test_a_line_that_wants_what_another_line_has_is_named_and_hinders_nobody(
+    database: Database, tmp_path: Path
+) -> None:
+    home = await an_agency(database)
+    table = a_table(
+        tmp_path,
+        {"name": "One", "slug": "one"},
+        {"name": "Two", "slug": "one"},
+        {"name": "One", "primaryDomain": "one.example"},
+        {"name": "Three", "externalId": "3", "primaryDomain": "three.example"},
+        {"name": "Four", "externalId": "4", "primaryDomain": "three.example"},
+        {"name": "Five", "externalId": "4", "primaryDomain": "five.example"},
+    )
+
+    outcome = await bring_in(database, home, table)
+
+    assert lines(outcome.created) == [2, 4, 5, 7]
+    told = refusals(outcome)
+    assert "slug" in told[3][0][1]
+    assert told[6] == [("", "has the same primaryDomain as line 5")]
+    assert {one.slug for one in await everything(database, home)} == {"one", "one-2", "three", "five"}

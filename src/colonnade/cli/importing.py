@@ -19,7 +19,7 @@ from colonnade.tenancy.workspaces import Workspace
 SOME_BAD: Final = 3
 """The exit code when all rows were read and some of them are bad."""
 
-_BATCH: Final = 100
+_BATCH: Final = 500
 Mark = tuple[str, str]
 """By what a row is known: `externalId`, `primaryDomain` or `name`, and its value."""
 
@@ -120,14 +120,11 @@ class Import:
                 self._is_in(row)
 
     async def _bring_up_to_date(self, tx: Tx, row: Row, found: Workspace) -> None:
-        after = found
-        if not self._manner.keep:
-            try:
-                async with tx.savepoint():
-                    after = await workspaces.update(tx, self._operator, found.id, patch=row.fields)
-            except Refused as refused:
-                self._refuse_as(row, refused)
-                return
+        try:
+            after = found if self._manner.keep else await self._changed(tx, row, found)
+        except Refused as refused:
+            self._refuse_as(row, refused)
+            return
         old, new = found.profile.as_sent(), after.profile.as_sent()
         columns = [name for name in new if new[name] != old[name]]
         if columns:
@@ -135,6 +132,12 @@ class Import:
         else:
             self.outcome.unchanged.append(_told(row, after))
         self._is_in(row)
+
+    async def _changed(self, tx: Tx, row: Row, found: Workspace) -> Workspace:
+        if not workspaces.differs(found, row.fields):
+            return found
+        async with tx.savepoint():
+            return await workspaces.update(tx, self._operator, found.id, patch=row.fields)
 
     def _is_in(self, row: Row) -> None:
         self._lines |= dict.fromkeys(_marks(row), row.line)

@@ -35,6 +35,7 @@ from colonnade.tenancy.workspaces.purging import nothing_at_work, purge
 from colonnade.tenancy.workspaces.reader import WorkspaceReader, WorkspaceView
 from colonnade.tenancy.workspaces.service import (
     archive,
+    differs,
     ensure_open,
     exists,
     find_by_external,
@@ -73,6 +74,7 @@ __all__ = [
     "colleagues",
     "create",
     "create_many",
+    "differs",
     "dismiss",
     "effective",
     "ensure_open",

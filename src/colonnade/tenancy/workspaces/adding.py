@@ -42,29 +42,24 @@ class _Adding:
         """Refuse those whose names are taken and write the others; who lost a name just now goes on waiting."""
         wanted = {("slug", self._slugs[place]) for place in self.waiting}
         others = await store.holders(self._tx, wanted.union(*(one.names for one in self.waiting.values())))
-        for place, one in self.waiting.items():
-            if clash := one.clash(others):
-                self._made[place] = taken(clash[0], others[clash])
-        self._settle()
-        named = await self._named(others)
+        named = self._named(others, await self._free_slugs(others))
         added = await store.add(self._tx, list(named.values())) if named else []
         self._made |= {place: one for place, one in zip(named, added, strict=True) if one is not None}
-        self._settle()
+        self.waiting = {place: one for place, one in self.waiting.items() if place not in self._made}
 
     def outcome(self) -> list[Made]:
         """What became of each; one that was always too late with its slug is told so."""
         return [self._made.get(place) or taken("slug", None) for place in self._slugs]
 
-    def _settle(self) -> None:
-        self.waiting = {place: one for place, one in self.waiting.items() if place not in self._made}
-
-    async def _named(self, others: Mapping[Name, str]) -> dict[int, Profile]:
-        """Those that wait, each with a slug, but for one that wants what an earlier one is about to have."""
-        free = await self._free_slugs(others)
+    def _named(self, others: Mapping[Name, str], free: FreeSlugs) -> dict[int, Profile]:
+        """Those that can be written, each with a slug; one that wants what an earlier one is about to have waits."""
         named: dict[int, Profile] = {}
         pending: set[Name] = set()
         for place, one in self.waiting.items():
             if one.clash(pending):
+                continue
+            if clash := one.clash(others):
+                self._made[place] = taken(clash[0], others[clash])
                 continue
             named[place] = one if one.slug else one.with_slug(free.take(self._slugs[place]))
             pending.update(named[place].names)
@@ -74,7 +69,8 @@ class _Adding:
     async def _free_slugs(self, others: Mapping[Name, str]) -> FreeSlugs:
         known = [value for sort, value in others if sort == "slug"]
         wanted = Counter(self._slugs[place] for place in self.waiting)
-        crowded = [slug for slug, count in wanted.items() if count > 1 or ("slug", slug) in others]
+        missing = {self._slugs[place] for place, one in self.waiting.items() if one.slug is None}
+        crowded = [slug for slug in missing if wanted[slug] > 1 or ("slug", slug) in others]
         if crowded:
             await store.lock_slugs(self._tx)
             known += await store.slugs_like(self._tx, map(beginning, crowded))

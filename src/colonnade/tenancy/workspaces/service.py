@@ -49,6 +49,12 @@ async def update(
     return changed
 
 
+def differs(workspace: Workspace, patch: dict[str, Any]) -> bool:
+    """Whether `update` would write anything for this patch; refuses what it refuses of the patch and the archived."""
+    workspace.require_open()
+    return checks.merged(workspace.profile, patch) != workspace.profile
+
+
 async def archive(tx: Tx, caller: Caller, workspace_id: str, *, expected_version: int | None = None) -> Workspace:
     """Make a workspace read only and free its domain for another; an archived one stays as it is."""
     caller.require("workspaces:archive")

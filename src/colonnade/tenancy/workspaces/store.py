@@ -41,15 +41,20 @@ FIND: Final = f"select {COLUMNS} from workspace where {WITHIN} and id = $3"
 FIND_BY_EXTERNAL: Final = f"select {COLUMNS} from workspace where {WITHIN} and external_id = $3"
 FIND_MANY: Final = f"select {COLUMNS} from workspace where {WITHIN} and id = any ($3::text[])"
 LOCK: Final = f"{FIND} for no key update"
-# Three branches, so that each walks along its own index.
+# Each name along the index of its sort. As how many they are does not show in the plan, one plan is kept for all.
 HOLDERS: Final = f"""
-select 'slug' as sort, slug as value, id from workspace where {WITHIN} and id <> $3 and slug = any ($4::text[])
-union all
-select 'external_id', external_id, id from workspace where {WITHIN} and id <> $3 and external_id = any ($5::text[])
-union all (
-    select distinct on (primary_domain) 'primary_domain', primary_domain, id from workspace
-    where {WITHIN} and id <> $3 and primary_domain = any ($6::text[]) and archived_at is null
-    order by primary_domain, id)
+select named.sort, named.value, holder.id
+from jsonb_to_recordset($4) as named (sort text, value text)
+cross join lateral (
+    select id from workspace where {WITHIN} and id <> $3 and named.sort = 'slug' and slug = named.value
+    union all
+    select id from workspace where {WITHIN} and id <> $3 and named.sort = 'external_id' and external_id = named.value
+    union all
+    select id from workspace
+    where {WITHIN} and id <> $3 and named.sort = 'primary_domain' and primary_domain = named.value
+      and archived_at is null
+    limit 1
+) as holder
 """
 LOCK_SLUGS: Final = "select pg_advisory_xact_lock(hashtextextended('slug|' || $1, 0))"
 # Plans that are kept since the tables were empty walk through all that there is by now.
@@ -143,10 +148,8 @@ async def find_many(tx: Tx, ids: Sequence[str]) -> list[Workspace]:
 
 async def holders(tx: Tx, names: Iterable[Name], *, besides: str = "") -> Mapping[Name, str]:
     """Which of these names other workspaces have, and whose they are; of domains, those of active ones alone."""
-    by_sort: dict[str, list[str]] = {"slug": [], "external_id": [], "primary_domain": []}
-    for sort, value in names:
-        by_sort[sort].append(value)
-    rows = await tx.fetch(HOLDERS, *reach_of(tx), besides, *by_sort.values())
+    wanted = [{"sort": sort, "value": value} for sort, value in names]
+    rows = await tx.fetch(HOLDERS, *reach_of(tx), besides, wanted)
     return {(row["sort"], row["value"]): row["id"] for row in rows}
 
 
