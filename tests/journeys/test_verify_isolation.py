@@ -132,7 +132,7 @@ async def test_a_walk_that_is_broken_off_ends_what_it_made(house: House, tmp_pat
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
     lasts = [row["lasts"] for row in [*await house.fetch(GOOD_SESSIONS), *await house.good_keys()]]
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)  # which goes the way of Ctrl-C
     out, err = await process.communicate()
 
     assert process.returncode == 130, err.decode()

@@ -1,6 +1,7 @@
 """The word `verify-isolation`: what is typed, and what is answered."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,6 +68,8 @@ def _proven(
         assert between is not None
         return await Isolating(settings, database, url, quiet=quiet).between(operator, between)
 
+    # Who is told to end does so as after Ctrl-C: what was made for the walk is ended first.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         return with_database(settings, probes) if between is None else within_agency(settings, agency_id, two)
     except (CannotTry, isolation.CannotFurnish, isolation.Silence) as error:
