@@ -7,7 +7,8 @@ from typing import Final
 from colonnade.ground.core.secrets import SHOWN_ONCE, is_key_text, is_token
 
 LEAST: Final = 10
-"""Texts that are shorter stand in many places by chance, and are no secrets of ours."""
+LEAST_DIFFERENT: Final = 4
+"""Texts that are shorter, or repeat fewer characters, stand in many places by chance, and are no secrets of ours."""
 
 SESSION, CSRF = "session", "csrf token"
 RECOVERY_CODE, TOTP_SECRET, TOTP_URI, TOTP_PICTURE = "recovery code", "TOTP secret", "TOTP URI", "TOTP picture"
@@ -53,7 +54,7 @@ class Known:
     def note(self, text: str, kind: str | None = None) -> None:
         """Remember a secret."""
         secret = text.encode("utf-8", "surrogatepass")
-        if len(secret) < LEAST or secret in self._kinds or secret in self._spared:
+        if len(secret) < LEAST or len(set(secret)) < LEAST_DIFFERENT or secret in self._kinds or secret in self._spared:
             return
         self._kinds[secret] = kind or kind_of(secret)
         if not _OURS.fullmatch(secret) and self._kinds[secret] not in _SHAPES:

@@ -77,6 +77,14 @@ async def test_whatever_the_house_makes_is_remembered(database: Database, sweep:
     assert kinds == [*ours, "password", "recovery code", "session", "ws_live"]
 
 
+def test_blanks_that_somebody_sends_as_a_secret_are_none() -> None:
+    known = Known()
+    for text in (" " * 20, "x" * 5000):
+        known.note(text)
+
+    assert len(known) == 0
+
+
 async def test_a_text_that_is_shown_a_second_time_is_a_leak_where_it_was_allowed_once() -> None:
     apart, key = Sweep(), new_key_text("agency", "live").reveal()
     apart.known.note(key)
