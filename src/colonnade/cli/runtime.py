@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from colonnade.cli.console import err, fail
 from colonnade.ground.core.refusals import Refused
 from colonnade.ground.db import embedded, external
-from colonnade.ground.db.database import UNREACHABLE, Database
+from colonnade.ground.db.database import LOST, UNREACHABLE, Database
 from colonnade.ground.db.migrating import MigrationRefused, migrate
 from colonnade.installation import APP, address_of, direct_address_of, former_role_passwords, owner_of, role_passwords
 from colonnade.schema import STEPS
@@ -108,6 +108,8 @@ def explained() -> Iterator[None]:
         fail("Nothing was done; correct what is named above and try again." if refused.errors else refused.sentence)
     except (embedded.CannotStart, external.CannotPrepare, MigrationRefused, ClosedDoor) as error:
         fail(str(error))
+    except LOST as error:
+        fail(f"The database went away ({type(error).__name__}); what was under way is undone. Give the command again.")
 
 
 class ClosedDoor(Exception):

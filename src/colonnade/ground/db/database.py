@@ -44,6 +44,8 @@ UNREACHABLE: Final = (
     TimeoutError,
 )
 """What is raised when the database cannot be asked at all; nothing of the caller's fault."""
+LOST: Final = (ConnectionError, *(kind for kind in UNREACHABLE if kind is not OSError))
+"""The same where files are in play too, whose errors are no database's."""
 
 
 class Tx:
@@ -223,7 +225,7 @@ class Database:
                 await connection.execute("commit")
                 ended = True
             finally:
-                if not ended and not connection.is_closed():
+                if not ended and not _is_lost(connection):
                     await connection.execute("rollback")
 
     async def adopt(self, connection: Connection, reach: Reach) -> Tx:
@@ -248,6 +250,14 @@ class Database:
             connection.terminate()
             raise
         return connection
+
+
+def _is_lost(connection: Connection) -> bool:
+    """Whether nothing is left to be undone: a pool takes a connection away as soon as the server has ended it."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
 
 
 async def _prepare(connection: Connection) -> None:
