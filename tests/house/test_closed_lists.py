@@ -26,10 +26,18 @@ LATER_SCOPES: Final = {
     *("credits:cap", "usage:write"),
 }
 LATER_PREFIXES: Final = {
-    *("alert", "areq", "cap", "client", "file", "form", "kw", "page", "rfn", "sched", "skill"),
+    *("areq", "client", "file", "form", "kw", "page", "rfn", "sched", "skill"),
     *("stmt", "whk"),
 }
-LATER_REASONS: Final = {"credits.cap_exceeded"}
+LATER_REASONS: Final = {
+    *("credits.busy", "credits.hold_ended", "credits.outcome_unknown", "credits.refund_exceeded"),
+}
+LATER_EVENTS: Final = {
+    *("credit_caps.removed", "credit_caps.set", "credits.captured", "credits.charged", "credits.expired"),
+    *("credits.refunded", "credits.released", "ledger.seal_broken", "prices.updated", "statements.made"),
+    *("usage.exported", "usage.reported", "usage_alerts.created", "usage_alerts.deleted", "usage_alerts.fired"),
+    "usage_alerts.updated",
+}
 """Written down with the contract; their storeys are to come. What comes into use leaves the list."""
 
 BY_THEIR_STATE: Final = {"runs.succeeded", "runs.failed", "runs.cancelled"}
@@ -72,7 +80,7 @@ def test_presets_and_roles_hold_scopes_of_the_list() -> None:
 
 
 def test_every_event_happens_or_is_to_come() -> None:
-    assert set(EVENTS) - _texts() == BY_THEIR_STATE
+    assert set(EVENTS) - _texts() == BY_THEIR_STATE | LATER_EVENTS
 
 
 def test_every_event_that_is_recorded_stands_on_the_list() -> None:

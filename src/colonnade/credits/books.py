@@ -20,6 +20,7 @@ class Account:
     workspace_id: str | None
     balance: int
     version: int
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

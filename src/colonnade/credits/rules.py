@@ -1,0 +1,461 @@
+"""What decides over credits: every level, every cap and every pool are compared by one function. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+from colonnade.credits.books import Account
+from colonnade.credits.lots import Draw, Pool
+from colonnade.credits.model import AGENCY_POOL_ID, Cycle, Hold, Source, pool_id
+from colonnade.ground.core.amounts import ZERO, MilliCredits, to_number, to_text
+from colonnade.ground.core.instants import format_instant
+from colonnade.ground.core.refusals import Refused
+
+AGENCY: Final = "agency"
+"""The subject under which all that an agency takes is counted."""
+
+Level = Literal["agency", "workspace", "key"]
+Work = Literal["charge", "hold"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Credits that somebody wants for a workspace; `parts` splits them by feature where that is not one alone."""
+
+    workspace_id: str
+    feature: str
+    amount: MilliCredits
+    key_id: str | None = None
+    kind: Work = "charge"
+    parts: Mapping[str, MilliCredits] | None = None
+
+    @property
+    def by_feature(self) -> Mapping[str, MilliCredits]:
+        """How much of it is wanted for which feature."""
+        return {self.feature: self.amount} if self.parts is None else self.parts
+
+    def needed(self, feature: str | None) -> MilliCredits:
+        """What of it counts under a limit for the feature, or for all features."""
+        if feature is None:
+            return self.amount
+        return self.by_feature.get(feature, ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """The most that may be taken in a cycle: by all, by a workspace or by a key, for one feature or for all."""
+
+    id: str
+    level: Level
+    workspace_id: str | None
+    key_id: str | None
+    feature: str | None
+    credits: MilliCredits
+
+    @property
+    def subject(self) -> str:
+        """Under which name it is counted what the cap is compared with."""
+        holder = {"agency": AGENCY, "workspace": self.workspace_id, "key": self.key_id}[self.level]
+        return str(holder) if self.feature is None else f"{holder}#{self.feature}"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a subject has taken in a cycle, used and held together, and what of it is used."""
+
+    taken: MilliCredits = ZERO
+    used: MilliCredits = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One thing that bounds what may be taken, and how it stands.
+
+    Of a pool `available` is what it can pay for the workspace, what may be borrowed included; `most` is a cap's or a
+    borrow limit's own number.
+    """
+
+    id: str
+    kind: Literal["cap", "pool", "borrow"]
+    source: Level
+    workspace_id: str | None
+    key_id: str | None
+    feature: str | None
+    most: MilliCredits | None
+    taken: MilliCredits
+    used: MilliCredits
+    available: MilliCredits
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceTerms:
+    """What a workspace's settings say about its credits."""
+
+    source: Source
+    borrow_limit: MilliCredits = ZERO
+    is_archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert that has not fired for its threshold in this cycle."""
+
+    id: str
+    workspace_id: str | None
+    threshold_percent: int
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A change of one tally; the workspace is that of the subject, if it is one's."""
+
+    cycle: date
+    subject: str
+    workspace_id: str | None
+    taken: int
+    used: int
+
+
+Known = Mapping[str, Any]
+"""A movement that a caller's reference stands for already: the row of `credit_transfer`."""
+
+
+@dataclass(slots=True)
+class Standing:
+    """How an agency's credits stand at one instant: all that a decision takes, and what has been decided since."""
+
+    at: datetime
+    cycle: Cycle
+    zone: ZoneInfo
+    pools: dict[str, Pool]
+    tallies: dict[str, Tally]
+    caps: Sequence[Cap]
+    terms: Mapping[str, WorkspaceTerms]
+    accounts: dict[str, Account] = field(default_factory=dict)
+    expired: Mapping[str, Sequence[Draw]] = field(default_factory=dict)
+    """What remained in lots whose time is over; the pools are without it."""
+    known: dict[tuple[str, str], Known] = field(default_factory=dict)
+    holds: dict[str, Hold] = field(default_factory=dict)
+    draws: dict[str, Sequence[Draw]] = field(default_factory=dict)
+    """What the holds that were asked for by their id drew on, in the order of drawing."""
+    alerts: Sequence[Alert] = ()
+    price_version: int = 0
+    now: datetime | None = None
+    """The transaction's own time, for records of it."""
+    counts: dict[tuple[date, str], Count] = field(default_factory=dict)
+    """What is to be added to the tallies, by cycle and subject."""
+
+    def held_under(self, source: str, reference: str) -> Hold | None:
+        """The hold of this reference, if there is one."""
+        return next((h for h in self.holds.values() if (h.source, h.reference) == (source, reference)), None)
+
+    def pool(self, name: str) -> Pool:
+        """The pool with its lots; one that was never filled is empty."""
+        return self.pools.setdefault(name, Pool(name))
+
+    def tally(self, subject: str) -> Tally:
+        """What the subject has taken in the current cycle."""
+        return self.tallies.setdefault(subject, Tally())
+
+    def day(self, at: datetime) -> date:
+        """The day of the agency's calendar."""
+        return at.astimezone(self.zone).date()
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Yes: which lots pay, how much of it is borrowed from the agency's pool, and the rule in words."""
+
+    pool_id: str
+    draws: Sequence[Draw]
+    borrowed: MilliCredits
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """No: the tightest limit, what it asks and leaves, and all that stop the wish, the tightest first."""
+
+    wish: Wish
+    required: MilliCredits
+    available: MilliCredits
+    limit: Limit
+    limits: Sequence[Limit]
+
+
+def subjects(workspace_id: str, features: Iterable[str], key_id: str | None) -> list[str]:
+    """Everything under which work in the workspace is counted, besides the pools that pay for it."""
+    holders = [AGENCY, workspace_id, *([] if key_id is None else [key_id])]
+    named = list(features)
+    return [*holders, *(f"{holder}#{feature}" for holder in holders for feature in named)]
+
+
+def borrow_subject(workspace_id: str) -> str:
+    """Under which name it is counted what a workspace borrows of the agency's pool."""
+    return f"borrow:{workspace_id}"
+
+
+def limits(
+    standing: Standing, workspace_id: str, features: Iterable[str] = (), key_id: str | None = None
+) -> list[Limit]:
+    """All that bounds the workspace, for these features and this key, in the order of precedence.
+
+    Key, workspace, agency, each first for the feature and then for all; then the pool that pays, and the borrow limit.
+    """
+    wanted = set(features)
+    caps = [cap for cap in standing.caps if _applies(cap, workspace_id, wanted, key_id)]
+    ordered = sorted(caps, key=_precedence)
+    return [*(_of_cap(standing, cap) for cap in ordered), *_funds(standing, workspace_id)]
+
+
+_LEVELS: Final = {"key": 0, "workspace": 1, "agency": 2}
+
+
+def _precedence(cap: Cap) -> tuple[int, bool, str]:
+    return _LEVELS[cap.level], cap.feature is None, cap.feature or ""
+
+
+def _applies(cap: Cap, workspace_id: str, features: set[str], key_id: str | None) -> bool:
+    if cap.feature is not None and cap.feature not in features:
+        return False
+    if cap.level == "key":
+        return key_id is not None and cap.key_id == key_id
+    return cap.level == "agency" or cap.workspace_id == workspace_id
+
+
+def _of_cap(standing: Standing, cap: Cap) -> Limit:
+    tally = standing.tally(cap.subject)
+    return Limit(
+        id=cap.id,
+        kind="cap",
+        source=cap.level,
+        workspace_id=cap.workspace_id,
+        key_id=cap.key_id,
+        feature=cap.feature,
+        most=cap.credits,
+        taken=tally.taken,
+        used=tally.used,
+        available=MilliCredits(max(cap.credits - tally.taken, 0)),
+        ends_at=standing.cycle.ends_at,
+    )
+
+
+def _funds(standing: Standing, workspace_id: str) -> Iterator[Limit]:
+    terms = standing.terms[workspace_id]
+    own = pool_id(terms.source, workspace_id)
+    can_borrow = _borrowable(standing, workspace_id)
+    tally = standing.tally(own)
+    yield Limit(
+        id=own,
+        kind="pool",
+        source=terms.source.value,
+        workspace_id=None if own == AGENCY_POOL_ID else workspace_id,
+        key_id=None,
+        feature=None,
+        most=None,
+        taken=tally.taken,
+        used=tally.used,
+        available=MilliCredits(standing.pool(own).available(standing.at) + can_borrow),
+        ends_at=standing.cycle.ends_at,
+    )
+    if terms.source is Source.WORKSPACE and terms.borrow_limit:
+        borrowed = standing.tally(borrow_subject(workspace_id))
+        yield Limit(
+            id=borrow_subject(workspace_id),
+            kind="borrow",
+            source="workspace",
+            workspace_id=workspace_id,
+            key_id=None,
+            feature=None,
+            most=terms.borrow_limit,
+            taken=borrowed.taken,
+            used=borrowed.used,
+            available=can_borrow,
+            ends_at=standing.cycle.ends_at,
+        )
+
+
+def _borrowable(standing: Standing, workspace_id: str) -> MilliCredits:
+    """What the workspace may still take of the agency's pool once its own is empty."""
+    terms = standing.terms[workspace_id]
+    if terms.source is Source.AGENCY or not terms.borrow_limit:
+        return ZERO
+    left = terms.borrow_limit - standing.tally(borrow_subject(workspace_id)).taken
+    return MilliCredits(max(min(left, standing.pool(AGENCY_POOL_ID).available(standing.at)), 0))
+
+
+def decide(standing: Standing, wish: Wish) -> Allowed | Stopped:
+    """Whether the wish is granted as things stand, and out of what; changes nothing."""
+    all_of_them = limits(standing, wish.workspace_id, wish.by_feature, wish.key_id)
+    stopping = [one for one in all_of_them if one.kind != "borrow" and wish.needed(one.feature) > one.available]
+    if stopping:
+        stopping.sort(key=lambda one: one.available)  # of equal ones the first in the order of precedence stays first
+        tightest = stopping[0]
+        return Stopped(wish, wish.needed(tightest.feature), tightest.available, tightest, stopping)
+    return _funded(standing, wish, all_of_them)
+
+
+def _funded(standing: Standing, wish: Wish, bounds: Sequence[Limit]) -> Allowed:
+    name = pool_id(standing.terms[wish.workspace_id].source, wish.workspace_id)
+    own = standing.pool(name)
+    borrowed = MilliCredits(max(wish.amount - own.available(standing.at), 0))
+    draws = own.plan(MilliCredits(wish.amount - borrowed), standing.at)
+    if borrowed:
+        draws += standing.pool(AGENCY_POOL_ID).plan(borrowed, standing.at)
+    caps = [one for one in bounds if one.kind == "cap"]
+    within = f" within {min(caps, key=lambda one: one.available).id}" if caps else ""
+    return Allowed(name, draws, borrowed, f"{name}{' + pool' if borrowed else ''}{within}")
+
+
+def take(standing: Standing, wish: Wish, allowed: Allowed) -> None:
+    """Take what was allowed, so that the next decision sees it: out of the lots, and into the tallies."""
+    for draw in allowed.draws:
+        name = draw.pool_id or allowed.pool_id
+        standing.pool(name).take(draw)
+    for count in taking(wish, allowed, standing.cycle.starts_on):
+        add(standing, count)
+
+
+def taking(wish: Wish, allowed: Allowed, cycle: date) -> Iterator[Count]:
+    """How the wish is counted: by whom, for what, and out of whose pool."""
+    name, is_used = wish.workspace_id, wish.kind == "charge"
+    for subject, of_workspace in _holders(name, wish.key_id):
+        yield _count(cycle, subject, of_workspace, wish.amount, is_used)
+        for feature, part in wish.by_feature.items():
+            yield _count(cycle, f"{subject}#{feature}", of_workspace, part, is_used)
+    yield from _paying(cycle, name, allowed, wish.amount, is_used)
+
+
+def _paying(cycle: date, name: str, allowed: Allowed, amount: int, is_used: bool) -> Iterator[Count]:
+    of_workspace = None if allowed.pool_id == AGENCY_POOL_ID else name
+    yield _count(cycle, allowed.pool_id, of_workspace, amount - allowed.borrowed, is_used)
+    if allowed.borrowed:
+        yield _count(cycle, AGENCY_POOL_ID, None, allowed.borrowed, is_used)
+        yield _count(cycle, borrow_subject(name), name, allowed.borrowed, is_used)
+
+
+def _holders(workspace_id: str, key_id: str | None) -> Iterator[tuple[str, str | None]]:
+    yield AGENCY, None
+    yield workspace_id, workspace_id
+    if key_id is not None:
+        yield key_id, None
+
+
+def _count(cycle: date, subject: str, workspace_id: str | None, amount: int, is_used: bool) -> Count:
+    return Count(cycle, subject, workspace_id, amount, amount if is_used else 0)
+
+
+def add(standing: Standing, count: Count) -> None:
+    """Count it, for the decisions to come and to be written."""
+    key = (count.cycle, count.subject)
+    before = standing.counts.get(key)
+    taken, used = (
+        (count.taken, count.used) if before is None else (before.taken + count.taken, before.used + count.used)
+    )
+    standing.counts[key] = Count(count.cycle, count.subject, count.workspace_id, taken, used)
+    if count.cycle == standing.cycle.starts_on:
+        tally = standing.tally(count.subject)
+        tally.taken = MilliCredits(tally.taken + count.taken)
+        tally.used = MilliCredits(tally.used + count.used)
+
+
+def settling(hold: Hold, captured: Mapping[str, MilliCredits], released: MilliCredits) -> Iterator[Count]:
+    """How the tallies change when so much of an open hold is charged, by feature, and so much of it goes back.
+
+    It counts in the hold's cycle, and for caps under the features that the hold was asked for: what was used of one
+    beyond its part takes the room that another part leaves. So a hold that was allowed never passes a cap later.
+    """
+    total = sum(captured.values())
+    for subject, of_workspace in _holders(hold.workspace_id, hold.key_id):
+        yield Count(hold.cycle, subject, of_workspace, -released, total)
+        for feature, part, share in _shares(hold, captured, released):
+            yield Count(hold.cycle, f"{subject}#{feature}", of_workspace, part, share)
+    yield from _returning(hold, total, released)
+
+
+def _shares(hold: Hold, captured: Mapping[str, MilliCredits], released: MilliCredits) -> Iterator[tuple[str, int, int]]:
+    """For each feature that the hold was asked for, how what is taken and what is used change."""
+    if hold.parts is None:
+        yield hold.feature, -released, sum(captured.values())
+        return
+    inside = {feature: min(captured.get(feature, 0), part) for feature, part in hold.parts.items()}
+    beyond = sum(captured.values()) - sum(inside.values())
+    for feature, part in hold.parts.items():
+        more = min(beyond, part - inside[feature])
+        beyond -= more
+        share = inside[feature] + more
+        yield feature, share - part, share
+
+
+def _returning(hold: Hold, captured: int, released: int) -> Iterator[Count]:
+    name, own = hold.workspace_id, hold.amount - hold.borrowed
+    own_used = min(hold.captured + captured, own) - min(hold.captured, own)
+    back = returned(hold, MilliCredits(released))
+    of_workspace = None if hold.pool_id == AGENCY_POOL_ID else name
+    yield Count(hold.cycle, hold.pool_id, of_workspace, back - released, own_used)
+    if hold.borrowed:
+        yield Count(hold.cycle, AGENCY_POOL_ID, None, -back, captured - own_used)
+        yield Count(hold.cycle, borrow_subject(name), name, -back, captured - own_used)
+
+
+def returned(hold: Hold, released: MilliCredits) -> MilliCredits:
+    """What of a released rest was borrowed and goes back to the agency's pool: what was drawn last returns first."""
+    return MilliCredits(min(released, hold.borrowed))
+
+
+def refusal(stopped: Stopped) -> Refused:
+    """The refusal of a wish: which limit, from where, what it asks and leaves, and the way out."""
+    is_cap = stopped.limit.kind == "cap"
+    details = {
+        "required": to_number(stopped.required),
+        "available": to_number(stopped.available),
+        "cap": to_number(stopped.limit.most) if stopped.limit.most is not None else None,
+        "source": stopped.limit.source,
+        "limit": told(stopped.limit),
+        "limits": [told(one) for one in stopped.limits],
+    }
+    return Refused("credits.cap_exceeded" if is_cap else "credits.exhausted", _sentence(stopped), details=details)
+
+
+def told(limit: Limit) -> dict[str, Any]:
+    """The limit in the names of the wire."""
+    return {
+        "kind": limit.kind,
+        "id": limit.id,
+        "source": limit.source,
+        "workspaceId": limit.workspace_id,
+        "keyId": limit.key_id,
+        "feature": limit.feature,
+        "cap": None if limit.most is None else to_number(limit.most),
+        "used": to_number(limit.used),
+        "held": to_number(limit.taken - limit.used),
+        "available": to_number(limit.available),
+        "cycleEndsAt": format_instant(limit.ends_at),
+    }
+
+
+def _sentence(stopped: Stopped) -> str:
+    limit, needs = stopped.limit, f"This needs {to_text(stopped.required)} credits"
+    if limit.kind == "cap":
+        what = f" for `{limit.feature}`" if limit.feature is not None else ""
+        return (
+            f"{needs}{what}, and the {limit.source}'s cap of {to_text(limit.most or 0)} a cycle leaves "
+            f"{to_text(limit.available)}. Raise the cap, or wait for the next cycle, which begins at "
+            f"{format_instant(limit.ends_at)}."
+        )
+    return f"{needs}, and the {limit.source}'s pool has {to_text(limit.available)}. {way_out(limit)}"
+
+
+def way_out(limit: Limit) -> str:
+    """What somebody may do about the limit."""
+    if limit.kind == "cap":
+        return f"Raise the cap, or wait for the next cycle, which begins at {format_instant(limit.ends_at)}."
+    if limit.kind == "borrow":
+        return "Raise the workspace's `borrowLimit`, or grant credits to the agency's pool."
+    if limit.source == "workspace":
+        return "Grant or transfer credits to the workspace or raise its `borrowLimit`, then try again."
+    return "Grant or transfer credits, then try again."
