@@ -270,7 +270,7 @@ async def grant_credits(request: Request, body: GrantCredits) -> Response:
     They are spent by priority, then by the earliest expiry, then by age.
     """
     call = call_of(request)
-    async with call.writing() as tx:
+    async with call.writing(money=True) as tx:
         grant = await credits.grant(
             tx,
             call.caller,
@@ -291,7 +291,7 @@ async def transfer_credits(request: Request, body: TransferCredits) -> Response:
     They keep their expiry and their priority; what would be spent first moves first.
     """
     call = call_of(request)
-    async with call.writing() as tx:
+    async with call.writing(money=True) as tx:
         moved = await credits.transfer(
             tx,
             call.caller,
