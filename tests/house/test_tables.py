@@ -51,6 +51,8 @@ APPEND_ONLY: Final = {
     "audit_seal",
     "audit_checkpoint",
     "ledger_entry",
+    "ledger_seal",
+    "statement",
     "credit_transfer",
     "credit_hold_lot",
     "credit_cycle",
