@@ -12,7 +12,6 @@ from colonnade.credits.model import (
     CreditsOverview,
     Cycle,
     Grant,
-    GroupBy,
     Hold,
     HoldRequest,
     HoldState,
@@ -23,16 +22,23 @@ from colonnade.credits.model import (
     Settled,
     Source,
     UsageLine,
-    UsageQuery,
-    UsageReport,
     WorkspaceUsage,
 )
+from colonnade.credits.partitions import FEWEST_MONTHS, forget_event_ids, keep_usage_months
 from colonnade.credits.pricing import price_list
-from colonnade.credits.reporting import MOST_CSV_ROWS, MOST_ROWS, usage, usage_block, usage_blocks, usage_of_workspace
+from colonnade.credits.reporting import (
+    MOST_ROWS,
+    ask_usage,
+    usage,
+    usage_block,
+    usage_blocks,
+    usage_of_workspace,
+)
 from colonnade.credits.twins import TWIN_CREDITS, fill_twin
+from colonnade.credits.usage_model import GroupBy, UsageQuery, UsageQuestion, UsageReport
 
 __all__ = [
-    "MOST_CSV_ROWS",
+    "FEWEST_MONTHS",
     "MOST_ROWS",
     "PRICES",
     "TWIN_CREDITS",
@@ -52,15 +58,19 @@ __all__ = [
     "Source",
     "UsageLine",
     "UsageQuery",
+    "UsageQuestion",
     "UsageReport",
     "WorkspaceUsage",
+    "ask_usage",
     "available",
     "balances",
     "close_pool",
     "fill_twin",
+    "forget_event_ids",
     "grant",
     "hold",
     "hold_many",
+    "keep_usage_months",
     "ledger",
     "price_list",
     "release",

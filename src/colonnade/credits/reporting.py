@@ -4,16 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-from colonnade.credits import usage_store
-from colonnade.credits.model import (
-    GroupBy,
-    UsageQuery,
-    UsageReport,
-    UsageRow,
-    WorkspaceUsage,
-    midnight,
-)
+from colonnade.credits import report_store, usage_store
+from colonnade.credits.model import WorkspaceUsage, midnight
 from colonnade.credits.terms import Terms, terms
+from colonnade.credits.usage_model import Days, GroupBy, Instants, UsageQuery, UsageQuestion, UsageReport
 from colonnade.ground.core.amounts import MilliCredits, to_number
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.instants import format_instant
@@ -23,29 +17,35 @@ from colonnade.ground.db.database import Tx
 MOST_ROWS: Final = 100_000
 """What one answer holds in JSON."""
 
-MOST_CSV_ROWS: Final = 1_000_000
-"""What one CSV text holds; it is made in memory."""
 
-
-async def usage(tx: Tx, caller: Caller, query: UsageQuery, *, most: int = MOST_ROWS) -> UsageReport:
-    """What was used in a span, summed as asked, up to this moment. More groups than fit are refused, never cut."""
+async def ask_usage(tx: Tx, caller: Caller, query: UsageQuery) -> UsageQuestion:
+    """The question with its ends settled, where the caller may ask it at all."""
     caller.require("usage:read")
     if len(set(query.group_by)) < len(query.group_by):
         raise BadField("?groupBy", "names something twice")
     in_force = await terms(tx, [] if query.workspace_id is None else [query.workspace_id])
     if query.workspace_id is not None and query.workspace_id not in in_force.sources:
         raise BadField("?workspaceId", "is not a workspace within this key's reach")
-    rows = await _rows(tx, query, in_force, most + 1)
+    span = _span(query, in_force, await tx.now())
+    return UsageQuestion(span, query.group_by, query.workspace_id, query.feature)
+
+
+async def usage(tx: Tx, caller: Caller, query: UsageQuery, *, most: int = MOST_ROWS) -> UsageReport:
+    """What was used in a span, summed as asked, up to this moment. More groups than fit are refused, never cut."""
+    caller.require("usage:read")
+    question = await ask_usage(tx, caller, query)
+    rows = await report_store.sums(tx, question, most + 1)
     if len(rows) > most:
         raise BadField(
-            "?groupBy", f"makes more than {most} rows; ask for a shorter span, fewer groups, or `format=csv`"
+            "?groupBy",
+            f"makes more than {most} rows; ask for a shorter span, fewer groups, or `format=csv` or `ndjson`",
         )
-    used = MilliCredits(sum(row.credits for row in rows))
-    return UsageReport(tuple(rows), used, sum(row.events for row in rows))
+    return UsageReport(question.group_by, rows)
 
 
-async def _rows(tx: Tx, query: UsageQuery, in_force: Terms, most: int) -> list[UsageRow]:
-    cycle = in_force.cycle(await tx.now())
+def _span(query: UsageQuery, in_force: Terms, at: datetime) -> Days | Instants:
+    """Days where whole ones are asked for: their sums are kept. An hour is told by the events alone."""
+    cycle = in_force.cycle(at)
     since = _instant(query.since, in_force) or cycle.starts_at
     until = _instant(query.until, in_force) or cycle.ends_at
     if until <= since:
@@ -53,8 +53,8 @@ async def _rows(tx: Tx, query: UsageQuery, in_force: Terms, most: int) -> list[U
     days = in_force.day(since), in_force.day(until)
     is_whole_days = (since, until) == tuple(midnight(day, in_force.zone) for day in days)
     if is_whole_days and GroupBy.HOUR not in query.group_by:
-        return await usage_store.by_day(tx, query, days, most)
-    return await usage_store.by_event(tx, query, (since, until), in_force.zone.key, most)
+        return Days(*days)
+    return Instants(since, until, in_force.zone.key)
 
 
 def _instant(moment: date | None, in_force: Terms) -> datetime | None:

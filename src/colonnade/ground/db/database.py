@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +27,7 @@ else:
     Pool = asyncpg.Pool
 
 _ACQUIRE_SECONDS: Final = 10.0
+_LONG_READS: Final = 2
 _IDLE: Final = {"idle_in_transaction_session_timeout": "120000"}
 """A transaction that nobody goes on with holds its locks and its place; after two minutes the server ends it."""
 _SCOPE_ID = re.compile(r"[a-z]+_[0-9a-z]{26}")
@@ -100,6 +101,12 @@ class Tx:
         """Rows one batch at a time, for exports of any length in constant memory."""
         return aiter(self._connection.cursor(sql, *arguments, prefetch=500))
 
+    async def batches(self, sql: str, *arguments: Any, most: int) -> AsyncGenerator[list[Record], None]:
+        """The same in lists of at most so many."""
+        cursor = await self._connection.cursor(sql, *arguments)
+        while rows := await cursor.fetch(most):
+            yield list(rows)
+
     @contextlib.asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """A part that may fail alone: an exception undoes what it wrote, and the transaction goes on."""
@@ -171,6 +178,8 @@ class Database:
         self._most = most_connections
         self._cache = 0 if through_pooler else 1024
         self._pool: Pool | None = None
+        self.long_reads = asyncio.Semaphore(_LONG_READS)
+        """Whoever reads for seconds waits for a turn here, so that there are connections left for everybody else."""
 
     async def open(self) -> None:
         """Connect; the first connection proves address and password."""
