@@ -144,6 +144,13 @@ async def _session(installed: Installed, home: Home) -> str:
     return session_id
 
 
+async def _caps(installed: Installed, home: Home, *holders: dict[str, str]) -> None:
+    """Caps that stop nothing."""
+    async with installed.database.transaction(home.reach) as tx:
+        for holder in holders:
+            await credits.set_cap(tx, home.caller, MilliCredits(10**12), **holder)
+
+
 async def a_world(installed: Installed, *, name: str) -> World:
     """A fresh agency with one of everything."""
     home = await an_agency(installed.database, name=name)
@@ -154,9 +161,10 @@ async def a_world(installed: Installed, *, name: str) -> World:
     async with installed.database.transaction(home.reach) as tx:
         await credits.grant(tx, home.caller, amount=MilliCredits(500_000), workspace_id=first.id)
     held = await _keys(installed, home, first, second)
+    spare = await _mint(installed, "spare", home.caller, preset="master")
+    await _caps(installed, home, {}, {"workspace_id": first.id}, {"key_id": spare.id})
     await _provider_keys(installed, home, first)
     run_id, approval_id, _ = await _waiting_run(installed, home, first)
-    spare = await _mint(installed, "spare", home.caller, preset="master")
     spare_inside = await _mint(installed, "spare", home.caller, first.id, preset="workspace")
     ids = {
         "workspace_id": first.id,

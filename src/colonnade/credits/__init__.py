@@ -3,6 +3,7 @@
 Amounts are whole milli-credits. Which pool pays for a workspace is its `creditPool` setting's to say.
 """
 
+from colonnade.credits.capping import CapStatus, caps, remove_cap, set_cap
 from colonnade.credits.funding import available, balances, close_pool, grant, transfer
 from colonnade.credits.holding import hold, hold_many, release, settle
 from colonnade.credits.ledger_pages import Line as LedgerLine
@@ -25,7 +26,7 @@ from colonnade.credits.model import (
     WorkspaceUsage,
 )
 from colonnade.credits.partitions import FEWEST_MONTHS, forget_event_ids, keep_usage_months
-from colonnade.credits.pricing import price_list
+from colonnade.credits.pricing import price_list, set_prices
 from colonnade.credits.reporting import (
     MOST_ROWS,
     ask_usage,
@@ -42,6 +43,7 @@ __all__ = [
     "MOST_ROWS",
     "PRICES",
     "TWIN_CREDITS",
+    "CapStatus",
     "CreditsOverview",
     "Cycle",
     "Grant",
@@ -64,6 +66,7 @@ __all__ = [
     "ask_usage",
     "available",
     "balances",
+    "caps",
     "close_pool",
     "fill_twin",
     "forget_event_ids",
@@ -74,6 +77,9 @@ __all__ = [
     "ledger",
     "price_list",
     "release",
+    "remove_cap",
+    "set_cap",
+    "set_prices",
     "settle",
     "transfer",
     "usage",

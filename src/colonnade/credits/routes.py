@@ -1,6 +1,6 @@
 """How HTTP says credits: balances, grants, transfers, the ledger, prices; the routes of usage are mounted with them."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import Depends, Query
 from pydantic import Field
@@ -8,9 +8,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from colonnade import credits
-from colonnade.credits import PRICES, CreditsOverview, Grant, LedgerLine, Moved, PoolBalance, PriceList, usage_routes
+from colonnade.credits import (
+    CreditsOverview,
+    Grant,
+    LedgerLine,
+    Moved,
+    PoolBalance,
+    cap_routes,
+    price_routes,
+    usage_routes,
+)
+from colonnade.credits.price_routes import refuse_if_operator_grants
 from colonnade.ground.core.amounts import MilliCredits
-from colonnade.ground.core.refusals import Refused
 from colonnade.ground.web import (
     Amount,
     Body,
@@ -26,8 +35,7 @@ from colonnade.ground.web import (
     router,
 )
 
-GRANTS_BY_OPERATOR: Final = "grants_by_operator"
-"""The name under which the application's state says that no key may grant credits; absent, keys may."""
+GRANTS_BY_OPERATOR: Final = price_routes.GRANTS_BY_OPERATOR
 
 EXAMPLE_WORKSPACE: Final = "ws_01k3n5q7s9v1x3z5b7d9f1h3j5"
 
@@ -207,44 +215,6 @@ class EntryShown(Shown):
         )
 
 
-class PriceShown(Shown):
-    """What one unit of a feature costs."""
-
-    feature: str
-    credits: Amount
-    unit: str
-    source: Literal["agency", "default"]
-
-
-class PricesShown(Shown):
-    """The prices in force."""
-
-    version: int = Field(description="Grows with every change; 0 while the agency has set no price.")
-    data: list[PriceShown]
-
-    @classmethod
-    def of(cls, prices: PriceList) -> "PricesShown":
-        """The list as callers see it."""
-        shown = [
-            PriceShown(
-                feature=feature,
-                credits=prices.of(feature),
-                unit=price.unit,
-                source="agency" if feature in prices.own else "default",
-            )
-            for feature, price in PRICES.items()
-        ]
-        return cls(version=prices.version, data=shown)
-
-
-async def refuse_if_operator_grants(request: Request) -> None:
-    """Where credits are sold, only the operator of the installation grants them; a test twin's are worth nothing."""
-    if getattr(request.app.state, GRANTS_BY_OPERATOR, False) and call_of(request).caller.mode == "live":
-        raise Refused(
-            "credits.operator_grants", "Here credits are granted by the operator of the installation, not by keys."
-        )
-
-
 @routes.get("/v1/credits", response_model=CreditsShown)
 @access(Who.ANY_KEY, "credits:read")
 async def read_credits(request: Request) -> Response:
@@ -326,16 +296,6 @@ async def list_ledger(request: Request, query: Annotated[ListLedger, Query()]) -
     return call.answer(200, shown)
 
 
-@routes.get("/v1/prices", response_model=PricesShown)
-@access(Who.ANY_KEY, "credits:read")
-async def read_prices(request: Request) -> Response:
-    """Read the prices.
-
-    What one unit of each feature costs this agency.
-    """
-    call = call_of(request)
-    async with call.reading() as tx:
-        return call.answer(200, PricesShown.of(await credits.price_list(tx)))
-
-
+routes.routes.extend(cap_routes.routes.routes)
+routes.routes.extend(price_routes.routes.routes)
 routes.routes.extend(usage_routes.routes.routes)
