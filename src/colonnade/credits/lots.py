@@ -100,7 +100,7 @@ class Pool:
         lot.remaining = MilliCredits(lot.remaining + by)
         assert lot.remaining >= 0, "a lot had less than was taken from it"
         self.touched[grant_id] = lot
-        if self._left is not None:
+        if self._left is not None and not lot.is_expired(self._left[0]):
             self._left = self._left[0], self._left[1] + by
 
 
@@ -113,4 +113,15 @@ def give_back(draws: Sequence[Draw], amount: MilliCredits) -> list[Draw]:
             parts.append(Draw(draw.grant_id, part))
             left -= part
     assert not left, "more goes back than was drawn"
+    return parts
+
+
+def within(draws: Sequence[Draw], begin: int, amount: int) -> list[Draw]:
+    """The parts of draws that so much from this place on was drawn from."""
+    parts, place, end = [], 0, begin + amount
+    for draw in draws:
+        part = min(place + draw.amount, end) - max(place, begin)
+        if part > 0:
+            parts.append(Draw(draw.grant_id, MilliCredits(part), draw.pool_id))
+        place += draw.amount
     return parts

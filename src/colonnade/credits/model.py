@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import ROUND_CEILING, Decimal
 from enum import Enum
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from colonnade.ground.core.amounts import MOST, ZERO, MilliCredits, from_decimal
 
@@ -153,6 +153,32 @@ class UsageLine:
     def __post_init__(self) -> None:
         if not 0 <= self.credits <= MOST or self.quantity < 0:
             raise ValueError("a usage line has neither negative credits nor a negative quantity")
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """One line of usage under its id: what was used, by whom, for what work, and the transfer that charged it.
+
+    What somebody else has told of carries the source and the id that they gave it.
+    """
+
+    id: str
+    workspace_id: str
+    at: datetime
+    feature: str
+    cycle: date
+    credits: int
+    quantity: Quantity = 1
+    key_id: str | None = None
+    model: str | None = None
+    run_id: str | None = None
+    hold_id: str | None = None
+    transfer_id: str | None = None
+    is_funded: bool = True
+    source: str | None = None
+    external_id: str | None = None
+    would_cost: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

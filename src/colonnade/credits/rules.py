@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from colonnade.credits.books import Account
+from colonnade.credits.cycles import CycleRule
 from colonnade.credits.lots import Draw, Pool
 from colonnade.credits.model import AGENCY_POOL_ID, Cycle, Hold, Source, pool_id
 from colonnade.ground.core.amounts import ZERO, MilliCredits, to_number, to_text
@@ -110,6 +111,16 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class Firing:
+    """An alert that has passed its threshold in a cycle: what was used, and what it is a share of."""
+
+    alert: Alert
+    cycle: date
+    used: MilliCredits
+    basis: MilliCredits
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
     """A change of one tally; the workspace is that of the subject, if it is one's."""
 
@@ -131,6 +142,7 @@ class Standing:
     at: datetime
     cycle: Cycle
     zone: ZoneInfo
+    rule: CycleRule
     pools: dict[str, Pool]
     tallies: dict[str, Tally]
     caps: Sequence[Cap]
@@ -140,6 +152,8 @@ class Standing:
     """What remained in lots whose time is over; the pools are without it."""
     known: dict[tuple[str, str], Known] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
+    held: dict[tuple[str, str], Hold] = field(default_factory=dict)
+    """The same holds by source and reference."""
     draws: dict[str, Sequence[Draw]] = field(default_factory=dict)
     """What the holds that were asked for by their id drew on, in the order of drawing."""
     alerts: Sequence[Alert] = ()
@@ -148,10 +162,12 @@ class Standing:
     """The transaction's own time, for records of it."""
     counts: dict[tuple[date, str], Count] = field(default_factory=dict)
     """What is to be added to the tallies, by cycle and subject."""
+    is_locked: bool = False
+    """Whether nobody else decides meanwhile; what only looks may not write pools."""
 
-    def held_under(self, source: str, reference: str) -> Hold | None:
-        """The hold of this reference, if there is one."""
-        return next((h for h in self.holds.values() if (h.source, h.reference) == (source, reference)), None)
+    def keep(self, hold: Hold) -> None:
+        """The hold as it stands now."""
+        self.holds[hold.id] = self.held[hold.source, hold.reference] = hold
 
     def pool(self, name: str) -> Pool:
         """The pool with its lots; one that was never filled is empty."""
@@ -180,11 +196,14 @@ class Allowed:
 class Stopped:
     """No: the tightest limit, what it asks and leaves, and all that stop the wish, the tightest first."""
 
-    wish: Wish
     required: MilliCredits
-    available: MilliCredits
     limit: Limit
     limits: Sequence[Limit]
+
+    @property
+    def available(self) -> MilliCredits:
+        """What the tightest limit leaves."""
+        return self.limit.available
 
 
 def subjects(workspace_id: str, features: Iterable[str], key_id: str | None) -> list[str]:
@@ -209,7 +228,11 @@ def limits(
     wanted = set(features)
     caps = [cap for cap in standing.caps if _applies(cap, workspace_id, wanted, key_id)]
     ordered = sorted(caps, key=_precedence)
-    return [*(_of_cap(standing, cap) for cap in ordered), *_funds(standing, workspace_id)]
+    return [
+        *(_of_cap(standing, cap) for cap in ordered),
+        funds(standing, workspace_id),
+        *_lending(standing, workspace_id),
+    ]
 
 
 _LEVELS: Final = {"key": 0, "workspace": 1, "agency": 2}
@@ -244,39 +267,51 @@ def _of_cap(standing: Standing, cap: Cap) -> Limit:
     )
 
 
-def _funds(standing: Standing, workspace_id: str) -> Iterator[Limit]:
-    terms = standing.terms[workspace_id]
-    own = pool_id(terms.source, workspace_id)
-    can_borrow = _borrowable(standing, workspace_id)
-    tally = standing.tally(own)
-    yield Limit(
-        id=own,
+def funds(standing: Standing, workspace_id: str) -> Limit:
+    """The pool that pays for the workspace, with what it may borrow."""
+    own = pool_id(standing.terms[workspace_id].source, workspace_id)
+    if own == AGENCY_POOL_ID:
+        return pool_limit(standing, own, None)
+    return pool_limit(standing, own, workspace_id, lent=_borrowable(standing, workspace_id))
+
+
+def pool_limit(standing: Standing, name: str, workspace_id: str | None, *, lent: MilliCredits = ZERO) -> Limit:
+    """What is in a pool, as a limit; and what is lent to it besides."""
+    tally = standing.tally(name)
+    return Limit(
+        id=name,
         kind="pool",
-        source=terms.source.value,
-        workspace_id=None if own == AGENCY_POOL_ID else workspace_id,
+        source="agency" if workspace_id is None else "workspace",
+        workspace_id=workspace_id,
         key_id=None,
         feature=None,
         most=None,
         taken=tally.taken,
         used=tally.used,
-        available=MilliCredits(standing.pool(own).available(standing.at) + can_borrow),
+        available=MilliCredits(standing.pool(name).available(standing.at) + lent),
         ends_at=standing.cycle.ends_at,
     )
-    if terms.source is Source.WORKSPACE and terms.borrow_limit:
-        borrowed = standing.tally(borrow_subject(workspace_id))
-        yield Limit(
-            id=borrow_subject(workspace_id),
-            kind="borrow",
-            source="workspace",
-            workspace_id=workspace_id,
-            key_id=None,
-            feature=None,
-            most=terms.borrow_limit,
-            taken=borrowed.taken,
-            used=borrowed.used,
-            available=can_borrow,
-            ends_at=standing.cycle.ends_at,
-        )
+
+
+def _lending(standing: Standing, workspace_id: str) -> Iterator[Limit]:
+    """The borrow limit, where the workspace has one that counts."""
+    terms = standing.terms[workspace_id]
+    if terms.source is Source.AGENCY or not terms.borrow_limit:
+        return
+    borrowed = standing.tally(borrow_subject(workspace_id))
+    yield Limit(
+        id=borrow_subject(workspace_id),
+        kind="borrow",
+        source="workspace",
+        workspace_id=workspace_id,
+        key_id=None,
+        feature=None,
+        most=terms.borrow_limit,
+        taken=borrowed.taken,
+        used=borrowed.used,
+        available=_borrowable(standing, workspace_id),
+        ends_at=standing.cycle.ends_at,
+    )
 
 
 def _borrowable(standing: Standing, workspace_id: str) -> MilliCredits:
@@ -295,7 +330,7 @@ def decide(standing: Standing, wish: Wish) -> Allowed | Stopped:
     if stopping:
         stopping.sort(key=lambda one: one.available)  # of equal ones the first in the order of precedence stays first
         tightest = stopping[0]
-        return Stopped(wish, wish.needed(tightest.feature), tightest.available, tightest, stopping)
+        return Stopped(wish.needed(tightest.feature), tightest, stopping)
     return _funded(standing, wish, all_of_them)
 
 
