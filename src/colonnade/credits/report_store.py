@@ -8,7 +8,7 @@ from typing import Any, Final
 from colonnade.credits.usage_model import Days, GroupBy, UsageQuestion
 from colonnade.ground.db.database import Record, Tx
 
-BATCH: Final = 1_000
+BATCH: Final = 500
 """How many groups of a long answer are held at once."""
 
 ORDER: Final = tuple(GroupBy[name] for name in ("MONTH", "DAY", "HOUR", "WORKSPACE", "FEATURE", "KEY", "MODEL"))
@@ -34,11 +34,11 @@ _EVENTS: Final[Mapping[GroupBy, str]] = {
 }
 
 _FROM_DAILY: Final = """
-select {groups} coalesce(sum(credits), 0)::bigint as credits, coalesce(sum(events), 0)::bigint as events
+select {groups} bigint_sum(credits) as credits, bigint_sum(events) as events
 from usage_daily where agency_id = $1 and day >= $2 and day < $3 {within} {order}
 """
 _FROM_EVENTS: Final = """
-select {groups} coalesce(sum(credits), 0)::bigint as credits, count(*) as events
+select {groups} bigint_sum(credits) as credits, count(*) as events
 from usage_event where agency_id = $1 and at >= $2 and at < $3 and $4::text is not null {within} {order}
 """
 

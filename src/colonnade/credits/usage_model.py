@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
+from operator import itemgetter
 
 from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.db.database import Record
@@ -79,9 +80,9 @@ class UsageReport:
     @property
     def credits(self) -> MilliCredits:
         """The sum of all."""
-        return MilliCredits(sum(row[-2] for row in self.rows))
+        return MilliCredits(sum(map(itemgetter(-2), self.rows)))
 
     @property
     def events(self) -> int:
         """How many events that were."""
-        return sum(row[-1] for row in self.rows)
+        return sum(map(itemgetter(-1), self.rows))
