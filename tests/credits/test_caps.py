@@ -185,7 +185,7 @@ async def test_the_caps_of_an_archived_workspace_are_read_and_not_changed(
     async with database.transaction(home.caller.reach) as tx:
         await workspaces.archive(tx, home.caller, first)
 
-    answer = await http.request(method, path, headers=headers, **({"json": {"credits": 6}} if method == "PUT" else {}))
+    answer = await http.request(method, path, headers=headers, json={"credits": 6} if method == "PUT" else None)
 
     assert (answer.status_code, answer.json()["reason"]) == (422, "workspace.archived")
     assert [one["credits"] for one in (await http.get(path, headers=headers)).json()["data"]] == [5]

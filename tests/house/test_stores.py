@@ -29,6 +29,7 @@ WIDENED: Final = {
     "tenancy/workspaces/ownership.py": "members are the agency's, also those who work in one workspace alone",
     "integrations/service.py": "the agency's own keys hold in every workspace",
     "credits/capping.py": "what a key takes is counted for all workspaces together",
+    "credits/explaining.py": "what bounds a workspace is the agency's too",
     "credits/funding.py": "pools are the agency's",
     "credits/holding.py": "pools are the agency's",
     "credits/reporting.py": "what is left to a workspace is left in the agency's pool",

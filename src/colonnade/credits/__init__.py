@@ -4,6 +4,7 @@ Amounts are whole milli-credits. Which pool pays for a workspace is its `creditP
 """
 
 from colonnade.credits.capping import CapStatus, caps, remove_cap, set_cap
+from colonnade.credits.explaining import Explanation, Question, explain
 from colonnade.credits.funding import available, balances, close_pool, grant, transfer
 from colonnade.credits.holding import hold, hold_many, release, settle
 from colonnade.credits.ledger_pages import Line as LedgerLine
@@ -35,6 +36,7 @@ from colonnade.credits.reporting import (
     usage_blocks,
     usage_of_workspace,
 )
+from colonnade.credits.rules import Limit
 from colonnade.credits.twins import TWIN_CREDITS, fill_twin
 from colonnade.credits.usage_model import GroupBy, UsageQuery, UsageQuestion, UsageReport
 
@@ -46,16 +48,19 @@ __all__ = [
     "CapStatus",
     "CreditsOverview",
     "Cycle",
+    "Explanation",
     "Grant",
     "GroupBy",
     "Hold",
     "HoldRequest",
     "HoldState",
     "LedgerLine",
+    "Limit",
     "Moved",
     "PoolBalance",
     "Price",
     "PriceList",
+    "Question",
     "Settled",
     "Source",
     "UsageLine",
@@ -68,6 +73,7 @@ __all__ = [
     "balances",
     "caps",
     "close_pool",
+    "explain",
     "fill_twin",
     "forget_event_ids",
     "grant",

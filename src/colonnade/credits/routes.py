@@ -15,6 +15,7 @@ from colonnade.credits import (
     Moved,
     PoolBalance,
     cap_routes,
+    explain_routes,
     price_routes,
     usage_routes,
 )
@@ -297,5 +298,6 @@ async def list_ledger(request: Request, query: Annotated[ListLedger, Query()]) -
 
 
 routes.routes.extend(cap_routes.routes.routes)
+routes.routes.extend(explain_routes.routes.routes)
 routes.routes.extend(price_routes.routes.routes)
 routes.routes.extend(usage_routes.routes.routes)
