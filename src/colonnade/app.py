@@ -84,6 +84,7 @@ class Server:
         self.activity = workspaces.Activity(self.database)
         self.house = House(self.database, workspaces.WorkspaceFinder(self.database).find)
         self.reader = workspaces.WorkspaceReader(self.database)
+        self.till = credits.open_till(self.database)
         self.metrics = Metrics()
         self.log: BatchWriter[dict[str, Any]] = BatchWriter("request log", self._write_log)
 
@@ -100,7 +101,8 @@ class Server:
         await self.sessions.start()
 
     async def close(self) -> None:
-        """Write what is noted and disconnect."""
+        """Settle what waits, write what is noted and disconnect."""
+        await self.till.close()
         await self.desk.entrance.close()
         await self.sessions.close()
         await self.keeper.close()
@@ -127,6 +129,13 @@ class Server:
         newest = migrations()[-1].number
         found = rows[0]["number"]
         return Check(found == newest, "answers" if found == newest else f"has migration {found}, wanted is {newest}")
+
+    async def charges_are_settled(self) -> Check:
+        """Whether charges that wait are settled soon."""
+        state = self.till.state()
+        says = f"{state.waiting} wait, the oldest for {state.oldest_seconds:.1f} s"
+        failing = f"; not settled for {state.failing_seconds:.0f} s" if state.failing_seconds else ""
+        return Check(not state.failing_seconds, says + failing)
 
     async def keys_are_heard(self) -> Check:
         """Whether changes of keys reach this process; without that it asks the database each time."""
@@ -197,6 +206,7 @@ def create(settings: Settings, address: Address) -> ASGIApp:
     app = assemble(server.house, routers(), lifespan)
     _tell_slices(app, settings)
     setattr(app.state, workspaces_routes.READER, server.reader)
+    setattr(app.state, credits.TILL_STATE, server.till)
     setattr(app.state, sessions.STATE, server.desk)
     setattr(app.state, keys_routes.PARTNER, PartnerKeys(server.outgoing, settings.leak_keys_url))
     account.mount(app, version("colonnade"))
@@ -205,6 +215,7 @@ def create(settings: Settings, address: Address) -> ASGIApp:
     logos.mount(app, functools.partial(agencies.find_logo, server.database))
     probes = {
         "database": server.database_answers,
+        "charges": server.charges_are_settled,
         "keys": server.keys_are_heard,
         "workers": server.workers_follow,
         "audit log": server.log_is_sealed,

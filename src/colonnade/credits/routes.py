@@ -14,9 +14,14 @@ from colonnade.credits import (
     LedgerLine,
     Moved,
     PoolBalance,
+    alert_routes,
     cap_routes,
+    charge_routes,
+    event_routes,
     explain_routes,
+    hold_routes,
     price_routes,
+    statement_routes,
     usage_routes,
 )
 from colonnade.credits.price_routes import refuse_if_operator_grants
@@ -297,7 +302,12 @@ async def list_ledger(request: Request, query: Annotated[ListLedger, Query()]) -
     return call.answer(200, shown)
 
 
+routes.routes.extend(alert_routes.routes.routes)
 routes.routes.extend(cap_routes.routes.routes)
+routes.routes.extend(charge_routes.routes.routes)
+routes.routes.extend(event_routes.routes.routes)
 routes.routes.extend(explain_routes.routes.routes)
+routes.routes.extend(hold_routes.routes.routes)
 routes.routes.extend(price_routes.routes.routes)
+routes.routes.extend(statement_routes.routes.routes)
 routes.routes.extend(usage_routes.routes.routes)

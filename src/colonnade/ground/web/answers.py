@@ -57,7 +57,7 @@ class Keeping:
     digest: bytes
     is_money: bool = False
 
-    def answered(self, agency_id: str) -> str:
+    def lock(self, agency_id: str) -> str:
         """The name of the lock under which this key is answered."""
         return f"{agency_id} {self.workspace_id} {self.caller_id} {self.key}"
 
@@ -67,13 +67,13 @@ async def find(tx: Tx, asked: Sequence[Keeping]) -> list[Replay | Refused | None
 
     From here to the end of the transaction nobody else carries out a request with one of these keys.
     """
-    locks = await tx.fetch(_TRY_LOCKS, [one.answered(tx.agency_id) for one in asked])
+    locks = await tx.fetch(_TRY_LOCKS, [one.lock(tx.agency_id) for one in asked])
     owners = [[one.workspace_id for one in asked], [one.caller_id for one in asked], [one.key for one in asked]]
     rows = {row["place"] - 1: row for row in await tx.fetch(_FIND, tx.agency_id, *owners)}
     found: list[Replay | Refused | None] = []
     for place, one in enumerate(asked):
         if not locks[place][0]:
-            found.append(Refused("request.idempotency_running", "The first request with this key has not ended yet."))
+            found.append(still_running())
         elif place not in rows:
             found.append(None)
         elif tuple(rows[place])[1:4] != (one.method, one.path, one.digest):
@@ -84,6 +84,11 @@ async def find(tx: Tx, asked: Sequence[Keeping]) -> list[Replay | Refused | None
             headers = {**row["headers"], "Idempotent-Replayed": "true"}
             found.append(Replay(Response(row["body"], row["status"], headers=headers)))
     return found
+
+
+def still_running() -> Refused:
+    """The refusal of a request whose key another one is being answered under."""
+    return Refused("request.idempotency_running", "The first request with this key has not ended yet.")
 
 
 @dataclass(frozen=True, slots=True)
