@@ -8,6 +8,7 @@ from colonnade.credits import cap_store, price_store
 from colonnade.credits.model import PriceList
 from colonnade.ground.core.amounts import MOST, MilliCredits, to_number
 from colonnade.ground.core.callers import Caller
+from colonnade.ground.core.checking import escaped
 from colonnade.ground.core.refusals import BadField, BadFields, FieldError, Refused
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import audit
@@ -53,12 +54,14 @@ def _check(prices: Mapping[str, MilliCredits | None]) -> None:
     if len(prices) > MOST_PRICES:
         raise BadField("/prices", f"may have at most {MOST_PRICES} features")
     wrong = [
-        FieldError(f"/prices/{name}", "must be named like `rank_check`: small letters, digits and `_`, 63 at most")
+        FieldError(
+            f"/prices/{escaped(name)}", "must be named like `rank_check`: small letters, digits and `_`, 63 at most"
+        )
         for name in prices
         if not FEATURE.fullmatch(name)
     ]
     wrong += [
-        FieldError(f"/prices/{name}", "must be nothing or more, and at most a trillion credits")
+        FieldError(f"/prices/{escaped(name)}", "must be nothing or more, and at most a trillion credits")
         for name, credits in prices.items()
         if credits is not None and not 0 <= credits <= MOST
     ]
