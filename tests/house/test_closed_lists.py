@@ -23,7 +23,6 @@ LATER_SCOPES: Final = {
     *("links:create", "links:delete", "links:edit", "links:read", "links:tokens"),
     *("keywords:read", "keywords:write", "outreach:read", "outreach:write", "research:read", "research:write"),
     *("reports:read", "reports:write", "webhooks:read", "webhooks:write"),
-    "usage:write",
 }
 LATER_PREFIXES: Final = {
     *("areq", "client", "file", "form", "kw", "page", "rfn", "sched", "skill"),
@@ -33,10 +32,9 @@ LATER_REASONS: Final = {
     *("credits.busy", "credits.hold_ended", "credits.outcome_unknown", "credits.refund_exceeded"),
 }
 LATER_EVENTS: Final = {
-    *("credits.captured", "credits.charged", "credits.expired"),
+    *("credits.captured", "credits.charged"),
     *("credits.refunded", "credits.released", "ledger.seal_broken", "statements.made"),
-    *("usage.exported", "usage.reported", "usage_alerts.created", "usage_alerts.deleted", "usage_alerts.fired"),
-    "usage_alerts.updated",
+    *("usage.exported", "usage.reported"),
 }
 """Written down with the contract; their storeys are to come. What comes into use leaves the list."""
 

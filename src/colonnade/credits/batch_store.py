@@ -11,9 +11,9 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from colonnade.credits.books import Entry, Transfer
+from colonnade.credits.counting import Count
 from colonnade.credits.lots import Draw
 from colonnade.credits.model import Grant, Hold, UsageEvent
-from colonnade.credits.rules import Count, Firing
 from colonnade.ground.db.database import Tx
 
 Rows = Sequence[Sequence[Any]]
@@ -131,12 +131,6 @@ set credits = d.credits + excluded.credits, events = d.events + excluded.events
 """
 BEHIND: Final = "where (select count(*) from counted_locked) >= 0"
 
-FIRINGS: Final = """
-insert into usage_alert_firing (agency_id, workspace_id, alert_id, cycle, threshold_percent, used, basis, at)
-select $1, x.*, $2 from unnest(@1::text[], @2::text[], @3::date[], @4::integer[], @5::bigint[], @6::bigint[]) as x
-on conflict (agency_id, alert_id, cycle, threshold_percent) do nothing
-"""
-
 PARTS: Final[Mapping[str, str]] = {
     "transfers": TRANSFERS,
     "entries": ENTRIES,
@@ -153,7 +147,6 @@ PARTS: Final[Mapping[str, str]] = {
     "counted_added": COUNTED_ADDED,
     "events": EVENTS,
     "days": DAYS,
-    "firings": FIRINGS,
 }
 _WITH_COUNTED: Final = ("counted_locked", "counted_changed", "counted_added")
 
@@ -190,7 +183,8 @@ def _numbered(text: str, first: int) -> str:
 def transfer(one: Transfer) -> tuple[Any, ...]:
     """The row of a movement."""
     m, by = one.movement, one.by
-    draws = [[draw.grant_id, draw.amount] for draw in m.draws] or None
+    # An object, for a list in an array of values would be taken for another dimension of it.
+    draws = {"lots": [[draw.grant_id, draw.amount] for draw in m.draws]} if m.draws else None
     return (
         *(one.id, m.kind.value, m.amount, m.from_account, m.to_account, m.rule, m.workspace_id, m.source, m.reference),
         *(m.feature, m.model, m.quantity, m.unit_price, m.run_id, m.grant_id, m.hold_id, m.charge_id, m.price_version),
@@ -254,8 +248,3 @@ def days(events: Sequence[UsageEvent], zone: ZoneInfo) -> list[tuple[Any, ...]]:
         credits, number = sums.get(key, (0, 0))
         sums[key] = credits + one.credits, number + 1
     return [(*key, *sums[key]) for key in sorted(sums)]
-
-
-def firing(one: Firing) -> tuple[Any, ...]:
-    """The row of an alert that fires."""
-    return (one.alert.workspace_id, one.alert.id, one.cycle, one.alert.threshold_percent, one.used, one.basis)

@@ -5,11 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from colonnade.credits import batch_store
+from colonnade.credits import alerts, batch_store
 from colonnade.credits.books import Books, Movement, Signature
+from colonnade.credits.counting import Count
 from colonnade.credits.lots import Draw
 from colonnade.credits.model import ISSUED_ID, Grant, Hold, HoldState, TransferKind, UsageEvent
-from colonnade.credits.rules import Count, Firing, Standing, add
+from colonnade.credits.rules import Standing, add
+from colonnade.ground.core.amounts import to_number
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import audit
@@ -31,8 +33,9 @@ class Batch:
         self.changed: dict[str, Hold] = {}
         self.back: list[Draw] = []
         self.events: list[UsageEvent] = []
-        self.firings: list[Firing] = []
         self.facts: list[tuple[Caller, audit.Fact]] = []
+        self.over: list[audit.Fact] = []
+        """Grants that ended with their time: the house's own doing, whoever comes upon it first."""
         self.tallied: list[tuple[Any, str, int, int]] = []
         """Once it is written: how the tallies that were there before stand now (cycle, subject, taken, used)."""
         if standing.is_locked:
@@ -45,19 +48,20 @@ class Batch:
     def _expire(self, by: Signature) -> None:
         """Enter that what remained of expired grants is no longer issued."""
         for name, draws in self.standing.expired.items():
+            where = self.standing.accounts[name].workspace_id
             for draw in draws:
-                self.enter(
-                    Movement(
-                        kind=TransferKind.EXPIRE,
-                        amount=draw.amount,
-                        from_account=name,
-                        to_account=ISSUED_ID,
-                        rule="grant expired",
-                        workspace_id=self.standing.accounts[name].workspace_id,
-                        grant_id=draw.grant_id,
-                    ),
-                    by,
+                movement = Movement(
+                    kind=TransferKind.EXPIRE,
+                    amount=draw.amount,
+                    from_account=name,
+                    to_account=ISSUED_ID,
+                    rule="grant expired",
+                    workspace_id=where,
+                    grant_id=draw.grant_id,
                 )
+                self.enter(movement, by)
+                after = {"credits": to_number(draw.amount)}
+                self.over.append(audit.Fact("credits.expired", draw.grant_id, where, after=after))
 
     def put_aside(self, hold: Hold, draws: Sequence[Draw]) -> None:
         """A fresh hold, with the lots that it draws on."""
@@ -90,9 +94,11 @@ class Batch:
         self.facts.append((caller, fact))
 
     async def write(self, tx: Tx) -> None:
-        """Write all of it: one statement, however much it is, and the records of the audit log."""
+        """Write all of it: one statement, however much it is, the records of the audit log, and alerts that fire."""
         self.tallied = await batch_store.write(tx, self.at, self._rows())
-        await audit.record_all(tx, self.facts)
+        house = audit.house(tx.agency_id) if self.over else None
+        await audit.record_all(tx, [*((house, fact) for fact in self.over if house), *self.facts])
+        await alerts.look(tx, self.standing, self.tallied)
 
     def _rows(self) -> dict[str, batch_store.Rows]:
         locked = self.standing.pools.values() if self.standing.is_locked else ()
@@ -110,5 +116,4 @@ class Batch:
             "counted": [batch_store.count(one) for one in self.standing.counts.values() if one.taken or one.used],
             "events": [batch_store.event(one) for one in self.events],
             "days": batch_store.days(self.events, self.standing.zone),
-            "firings": [batch_store.firing(one) for one in self.firings],
         }

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from colonnade import credits
 from colonnade.credits import Explanation, Limit, Question
-from colonnade.credits.rules import way_out
+from colonnade.credits.refusing import way_out
 from colonnade.ground.core.amounts import MOST, MilliCredits, from_decimal
 from colonnade.ground.web import Amount, Body, Instant, Shown, Who, access, call_of, router
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from colonnade.credits import rules
+from colonnade.credits import refusing, rules
 from colonnade.credits.books import key_of
 from colonnade.credits.model import PRICES, Source
 from colonnade.credits.pricing import price_list
@@ -68,7 +68,7 @@ def _explained(standing: Standing, wish: Wish, closed: Refused | None, *, sees_a
     limits = rules.limits(standing, wish.workspace_id, wish.by_feature, wish.key_id)
     decided = rules.decide(standing, wish)
     if isinstance(decided, Stopped):
-        refused, allowed, limit = rules.refusal(decided), None, decided.limit
+        refused, allowed, limit = refusing.refusal(decided), None, decided.limit
     else:
         refused, allowed = None, None if closed else decided
         limit = min((one for one in limits if one.kind != "borrow"), key=lambda one: one.available)

@@ -19,7 +19,8 @@ from colonnade.credits.model import (
     TransferKind,
     account_id,
 )
-from colonnade.credits.rules import Standing, Stopped, funds, pool_limit, refusal
+from colonnade.credits.refusing import refusal
+from colonnade.credits.rules import Standing, Stopped, funds, pool_limit
 from colonnade.credits.standing import Wanted, open_standing
 from colonnade.credits.terms import terms
 from colonnade.ground.core.amounts import MOST, ZERO, MilliCredits, to_number

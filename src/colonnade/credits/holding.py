@@ -6,6 +6,7 @@ from dataclasses import replace
 from colonnade.credits import hold_store, store
 from colonnade.credits.batches import Batch
 from colonnade.credits.books import Movement, Signature, key_of
+from colonnade.credits.counting import returned, settling
 from colonnade.credits.lots import give_back
 from colonnade.credits.model import (
     AGENCY_POOL_ID,
@@ -20,7 +21,8 @@ from colonnade.credits.model import (
     UsageLine,
     account_id,
 )
-from colonnade.credits.rules import Allowed, Stopped, Wish, decide, refusal, returned, settling, take
+from colonnade.credits.refusing import refusal
+from colonnade.credits.rules import Allowed, Stopped, Wish, decide, take
 from colonnade.credits.standing import Wanted, open_standing
 from colonnade.ground.core.amounts import ZERO, MilliCredits, to_number, to_text
 from colonnade.ground.core.callers import Caller, Reach
@@ -216,7 +218,7 @@ def _end(batch: Batch, caller: Caller, ended: Hold, lines: Sequence[UsageLine]) 
     batch.record(caller, audit.Fact("credits.settled", ended.id, ended.workspace_id, after=after))
 
 
-def give_back_rest(batch: Batch, ended: Hold, by: Signature) -> None:
+def give_back_rest(batch: Batch, ended: Hold, by: Signature, *, rule: str | None = None) -> None:
     """Enter that the rest of a hold goes back: to the lots it came from, and what was borrowed to the agency's pool."""
     batch.give_back(give_back(batch.standing.draws[ended.id], ended.released))
     told = Movement(
@@ -224,7 +226,7 @@ def give_back_rest(batch: Batch, ended: Hold, by: Signature) -> None:
         amount=ended.released,
         from_account=account_id(AccountKind.HELD, ended.workspace_id),
         to_account=ended.pool_id,
-        rule=ended.pool_id,
+        rule=rule or ended.pool_id,
         workspace_id=ended.workspace_id,
         reference=ended.id,
         feature=ended.feature,

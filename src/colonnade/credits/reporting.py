@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from colonnade.credits import report_store, usage_store
 from colonnade.credits.model import WorkspaceUsage, midnight
+from colonnade.credits.rules import left
+from colonnade.credits.standing import Wanted, open_standing
 from colonnade.credits.terms import Terms, terms
 from colonnade.credits.usage_model import Days, GroupBy, Instants, UsageQuery, UsageQuestion, UsageReport
 from colonnade.ground.core.amounts import MilliCredits, to_number
@@ -26,7 +28,7 @@ async def ask_usage(tx: Tx, caller: Caller, query: UsageQuery) -> UsageQuestion:
     in_force = await terms(tx, [] if query.workspace_id is None else [query.workspace_id])
     if query.workspace_id is not None and query.workspace_id not in in_force.sources:
         raise BadField("?workspaceId", "is not a workspace within this key's reach")
-    span = _span(query, in_force, await tx.now())
+    span = _span(query, in_force, in_force.at)
     return UsageQuestion(span, query.group_by, query.workspace_id, query.feature)
 
 
@@ -64,7 +66,7 @@ def _instant(moment: date | None, in_force: Terms) -> datetime | None:
 
 
 async def usage_of_workspace(tx: Tx, caller: Caller, workspace_id: str) -> WorkspaceUsage:
-    """What the workspace has used in this cycle, and what the pool that pays for it has left."""
+    """What the workspace has used in this cycle, and what is left to it: the least that its caps and its pool leave."""
     caller.require("usage:read")
     blocks = await usage_blocks(tx, [workspace_id])
     if workspace_id not in blocks:
@@ -73,17 +75,16 @@ async def usage_of_workspace(tx: Tx, caller: Caller, workspace_id: str) -> Works
 
 
 async def usage_blocks(tx: Tx, workspace_ids: Sequence[str]) -> Mapping[str, WorkspaceUsage]:
-    """The same for a whole page of workspaces in one query; those out of reach are left out. Asks for no scope."""
-    in_force = await terms(tx, workspace_ids)
-    at = await tx.now()
-    cycle = in_force.cycle(at)
-    days = cycle.starts_on, in_force.day(cycle.ends_at)
-    pools = {name: in_force.pool_of(name) for name in in_force.sources}
+    """The same for a whole page of workspaces in two queries; those out of reach are left out. Asks for no scope."""
     async with tx.widened() as whole:
-        found = await usage_store.blocks(whole, pools, days, at)
+        standing = await open_standing(whole, Wanted(workspaces=workspace_ids), locking=False)
+        names = [name for name in workspace_ids if name in standing.terms and tx.reach.includes(name)]
+        days = standing.cycle.starts_on, standing.day(standing.cycle.ends_at)
+        used = await usage_store.by_feature(whole, names, days)
+    ends_at = standing.cycle.ends_at
     return {
-        name: WorkspaceUsage(MilliCredits(sum(by_feature.values())), remaining, cycle.ends_at, by_feature)
-        for name, (remaining, by_feature) in found.items()
+        name: WorkspaceUsage(MilliCredits(sum(used[name].values())), left(standing, name), ends_at, used[name])
+        for name in names
     }
 
 

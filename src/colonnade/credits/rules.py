@@ -7,15 +7,11 @@ from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from colonnade.credits.books import Account
+from colonnade.credits.counting import AGENCY, Count, borrow_subject, holders
 from colonnade.credits.cycles import CycleRule
 from colonnade.credits.lots import Draw, Pool
 from colonnade.credits.model import AGENCY_POOL_ID, Cycle, Hold, Source, pool_id
-from colonnade.ground.core.amounts import ZERO, MilliCredits, to_number, to_text
-from colonnade.ground.core.instants import format_instant
-from colonnade.ground.core.refusals import Refused
-
-AGENCY: Final = "agency"
-"""The subject under which all that an agency takes is counted."""
+from colonnade.ground.core.amounts import ZERO, MilliCredits
 
 Level = Literal["agency", "workspace", "key"]
 Work = Literal["charge", "hold"]
@@ -120,17 +116,6 @@ class Firing:
     basis: MilliCredits
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """A change of one tally; the workspace is that of the subject, if it is one's."""
-
-    cycle: date
-    subject: str
-    workspace_id: str | None
-    taken: int
-    used: int
-
-
 Known = Mapping[str, Any]
 """A movement that a caller's reference stands for already: the row of `credit_transfer`."""
 
@@ -204,18 +189,6 @@ class Stopped:
     def available(self) -> MilliCredits:
         """What the tightest limit leaves."""
         return self.limit.available
-
-
-def subjects(workspace_id: str, features: Iterable[str], key_id: str | None) -> list[str]:
-    """Everything under which work in the workspace is counted, besides the pools that pay for it."""
-    holders = [AGENCY, workspace_id, *([] if key_id is None else [key_id])]
-    named = list(features)
-    return [*holders, *(f"{holder}#{feature}" for holder in holders for feature in named)]
-
-
-def borrow_subject(workspace_id: str) -> str:
-    """Under which name it is counted what a workspace borrows of the agency's pool."""
-    return f"borrow:{workspace_id}"
 
 
 def limits(
@@ -323,6 +296,11 @@ def _borrowable(standing: Standing, workspace_id: str) -> MilliCredits:
     return MilliCredits(max(min(left, standing.pool(AGENCY_POOL_ID).available(standing.at)), 0))
 
 
+def left(standing: Standing, workspace_id: str) -> MilliCredits:
+    """What the workspace may still use in this cycle, whatever for and by whom: the least of its pool and its caps."""
+    return min(one.available for one in limits(standing, workspace_id) if one.kind != "borrow")
+
+
 def decide(standing: Standing, wish: Wish) -> Allowed | Stopped:
     """Whether the wish is granted as things stand, and out of what; changes nothing."""
     all_of_them = limits(standing, wish.workspace_id, wish.by_feature, wish.key_id)
@@ -358,7 +336,7 @@ def take(standing: Standing, wish: Wish, allowed: Allowed) -> None:
 def taking(wish: Wish, allowed: Allowed, cycle: date) -> Iterator[Count]:
     """How the wish is counted: by whom, for what, and out of whose pool."""
     name, is_used = wish.workspace_id, wish.kind == "charge"
-    for subject, of_workspace in _holders(name, wish.key_id):
+    for subject, of_workspace in holders(name, wish.key_id):
         yield _count(cycle, subject, of_workspace, wish.amount, is_used)
         for feature, part in wish.by_feature.items():
             yield _count(cycle, f"{subject}#{feature}", of_workspace, part, is_used)
@@ -371,13 +349,6 @@ def _paying(cycle: date, name: str, allowed: Allowed, amount: int, is_used: bool
     if allowed.borrowed:
         yield _count(cycle, AGENCY_POOL_ID, None, allowed.borrowed, is_used)
         yield _count(cycle, borrow_subject(name), name, allowed.borrowed, is_used)
-
-
-def _holders(workspace_id: str, key_id: str | None) -> Iterator[tuple[str, str | None]]:
-    yield AGENCY, None
-    yield workspace_id, workspace_id
-    if key_id is not None:
-        yield key_id, None
 
 
 def _count(cycle: date, subject: str, workspace_id: str | None, amount: int, is_used: bool) -> Count:
@@ -396,101 +367,3 @@ def add(standing: Standing, count: Count) -> None:
         tally = standing.tally(count.subject)
         tally.taken = MilliCredits(tally.taken + count.taken)
         tally.used = MilliCredits(tally.used + count.used)
-
-
-def settling(hold: Hold, captured: Mapping[str, MilliCredits], released: MilliCredits) -> Iterator[Count]:
-    """How the tallies change when so much of an open hold is charged, by feature, and so much of it goes back.
-
-    It counts in the hold's cycle, and for caps under the features that the hold was asked for: what was used of one
-    beyond its part takes the room that another part leaves. So a hold that was allowed never passes a cap later.
-    """
-    total = sum(captured.values())
-    for subject, of_workspace in _holders(hold.workspace_id, hold.key_id):
-        yield Count(hold.cycle, subject, of_workspace, -released, total)
-        for feature, part, share in _shares(hold, captured, released):
-            yield Count(hold.cycle, f"{subject}#{feature}", of_workspace, part, share)
-    yield from _returning(hold, total, released)
-
-
-def _shares(hold: Hold, captured: Mapping[str, MilliCredits], released: MilliCredits) -> Iterator[tuple[str, int, int]]:
-    """For each feature that the hold was asked for, how what is taken and what is used change."""
-    if hold.parts is None:
-        yield hold.feature, -released, sum(captured.values())
-        return
-    inside = {feature: min(captured.get(feature, 0), part) for feature, part in hold.parts.items()}
-    beyond = sum(captured.values()) - sum(inside.values())
-    for feature, part in hold.parts.items():
-        more = min(beyond, part - inside[feature])
-        beyond -= more
-        share = inside[feature] + more
-        yield feature, share - part, share
-
-
-def _returning(hold: Hold, captured: int, released: int) -> Iterator[Count]:
-    name, own = hold.workspace_id, hold.amount - hold.borrowed
-    own_used = min(hold.captured + captured, own) - min(hold.captured, own)
-    back = returned(hold, MilliCredits(released))
-    of_workspace = None if hold.pool_id == AGENCY_POOL_ID else name
-    yield Count(hold.cycle, hold.pool_id, of_workspace, back - released, own_used)
-    if hold.borrowed:
-        yield Count(hold.cycle, AGENCY_POOL_ID, None, -back, captured - own_used)
-        yield Count(hold.cycle, borrow_subject(name), name, -back, captured - own_used)
-
-
-def returned(hold: Hold, released: MilliCredits) -> MilliCredits:
-    """What of a released rest was borrowed and goes back to the agency's pool: what was drawn last returns first."""
-    return MilliCredits(min(released, hold.borrowed))
-
-
-def refusal(stopped: Stopped) -> Refused:
-    """The refusal of a wish: which limit, from where, what it asks and leaves, and the way out."""
-    is_cap = stopped.limit.kind == "cap"
-    details = {
-        "required": to_number(stopped.required),
-        "available": to_number(stopped.available),
-        "cap": to_number(stopped.limit.most) if stopped.limit.most is not None else None,
-        "source": stopped.limit.source,
-        "limit": told(stopped.limit),
-        "limits": [told(one) for one in stopped.limits],
-    }
-    return Refused("credits.cap_exceeded" if is_cap else "credits.exhausted", _sentence(stopped), details=details)
-
-
-def told(limit: Limit) -> dict[str, Any]:
-    """The limit in the names of the wire."""
-    return {
-        "kind": limit.kind,
-        "id": limit.id,
-        "source": limit.source,
-        "workspaceId": limit.workspace_id,
-        "keyId": limit.key_id,
-        "feature": limit.feature,
-        "cap": None if limit.most is None else to_number(limit.most),
-        "used": to_number(limit.used),
-        "held": to_number(limit.taken - limit.used),
-        "available": to_number(limit.available),
-        "cycleEndsAt": format_instant(limit.ends_at),
-    }
-
-
-def _sentence(stopped: Stopped) -> str:
-    limit, needs = stopped.limit, f"This needs {to_text(stopped.required)} credits"
-    if limit.kind == "cap":
-        what = f" for `{limit.feature}`" if limit.feature is not None else ""
-        return (
-            f"{needs}{what}, and the {limit.source}'s cap of {to_text(limit.most or 0)} a cycle leaves "
-            f"{to_text(limit.available)}. Raise the cap, or wait for the next cycle, which begins at "
-            f"{format_instant(limit.ends_at)}."
-        )
-    return f"{needs}, and the {limit.source}'s pool has {to_text(limit.available)}. {way_out(limit)}"
-
-
-def way_out(limit: Limit) -> str:
-    """What somebody may do about the limit."""
-    if limit.kind == "cap":
-        return f"Raise the cap, or wait for the next cycle, which begins at {format_instant(limit.ends_at)}."
-    if limit.kind == "borrow":
-        return "Raise the workspace's `borrowLimit`, or grant credits to the agency's pool."
-    if limit.source == "workspace":
-        return "Grant or transfer credits to the workspace or raise its `borrowLimit`, then try again."
-    return "Grant or transfer credits, then try again."

@@ -7,9 +7,10 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from colonnade.credits import cycles, standing_store, tally_store
+from colonnade.credits.counting import borrow_subject, subjects
 from colonnade.credits.cycles import CycleRule
 from colonnade.credits.model import AGENCY_POOL_ID, AccountKind, Cycle, Source, account_id
-from colonnade.credits.rules import Standing, WorkspaceTerms, borrow_subject, subjects
+from colonnade.credits.rules import Standing, WorkspaceTerms
 from colonnade.ground.core.amounts import ZERO, from_decimal
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import workspaces
@@ -64,11 +65,11 @@ async def open_standing(tx: Tx, wanted: Wanted, *, locking: bool) -> Standing:
     asked = _asked(wanted, known)
     found = await standing_store.open_credits(tx, asked, locking=locking)
     settings = _settings(found["terms"] or (), known)
+    at = standing_store.instant(found["at"])
     cycle = None if found["cycle"] is None else standing_store.cycle(found["cycle"])
-    if cycle is None:
-        cycle = await _begin(tx, settings[tx.agency_id], standing_store.instant(found["at"]), locking=locking)
-        if locking:
-            found = await standing_store.open_credits(tx, asked, locking=True)
+    if cycle is None or cycle.ends_at <= at:
+        cycle = await _begin(tx, settings[tx.agency_id], cycle, at, locking=locking)
+        found = await standing_store.open_credits(tx, asked, locking=True) if locking else {**found, "tallies": None}
     return _standing(tx, found, cycle, settings, is_locked=locking)
 
 
@@ -98,10 +99,10 @@ def _settings(
     return found
 
 
-async def _begin(tx: Tx, agency: Mapping[str, Any], at: datetime, *, locking: bool) -> Cycle:
+async def _begin(tx: Tx, agency: Mapping[str, Any], last: Cycle | None, at: datetime, *, locking: bool) -> Cycle:
     """The cycle of now where none is kept yet; whoever decides keeps it for ever."""
     rule, zone = CycleRule.of(agency.get("creditCycle")), _zone(agency)
-    cycle = cycles.following(rule, zone, await tally_store.last_cycle(tx, at), at)
+    cycle = cycles.following(rule, zone, last, at)
     if locking:
         await tally_store.add_cycle(tx, cycle, rule.to_json(), zone.key)
     return cycle

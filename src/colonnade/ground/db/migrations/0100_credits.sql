@@ -14,7 +14,7 @@ alter table credit_transfer
     add column unit_price bigint,
     add column cycle date,
     add column charge_id text collate "C",    -- of a refund, or of what was borrowed for a charge: which charge
-    add column draws jsonb,                   -- the grants that were drawn on: [[id, amount], ...]
+    add column draws jsonb,                   -- the grants that were drawn on, where not one alone: {lots: [[id, amount], ...]}
     add column actor_name text,
     add column address inet;
 drop index credit_transfer_reference;
@@ -188,8 +188,9 @@ begin
         perform from credit_account a where a.agency_id = mine and a.id = any (others) order by a.id for update;
     end if;
     moment := clock_timestamp();
+    -- The latest that has begun: the current one, or the last one before a cycle that nobody has needed yet.
     select c.starts_on, jsonb_build_array(c.starts_on, c.starts_at, c.ends_at) into turn_on, turn
-    from credit_cycle c where c.agency_id = mine and c.starts_at <= moment and moment < c.ends_at;
+    from credit_cycle c where c.agency_id = mine and c.starts_at <= moment order by c.starts_at desc limit 1;
     return jsonb_build_object(
         'at', moment,
         'now', now(),
