@@ -193,6 +193,18 @@ REASONS: Final[dict[str, Reason]] = {
         "The same reference was charged before with another amount, feature or workspace.",
         "Use a fresh reference for a new charge.",
     ),
+    "usage_alerts.exists": Reason(
+        "CONFLICT",
+        "There is an alert at this threshold",
+        "Another alert about the same workspace, or about the agency, has this threshold; `details` names it.",
+        "Change that alert, or choose another threshold.",
+    ),
+    "usage_alerts.too_many": Reason(
+        "UNPROCESSABLE",
+        "Too many usage alerts",
+        "A workspace takes 20 usage alerts and so does the agency, for every charge looks at them.",
+        "Change one that there is, or delete one first.",
+    ),
     "credits.operator_grants": Reason(
         "FORBIDDEN",
         "This installation grants credits by its operator",
