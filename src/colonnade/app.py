@@ -149,6 +149,12 @@ class Server:
         broken = f"; {row['broken']} logs were found changed, see `colonnade audit verify --all`"
         return Check(row["oldest_seconds"] < WORKERS_LATE_SECONDS, says + (broken if row["broken"] else ""))
 
+    async def credits_end_in_time(self) -> Check:
+        """Whether grants and holds end soon after their time; till then nothing is drawn from the one or the other."""
+        row = (await self.database.lookup("select * from credits_lag()"))[0]
+        says = f"{row['due']} grants and holds are past their time, the oldest for {row['oldest_seconds']:.1f} s"
+        return Check(row["oldest_seconds"] < WORKERS_LATE_SECONDS, says)
+
     async def workers_follow(self) -> Check:
         """Whether a background process is alive; without one runs wait, while everything else is served."""
         row = (await self.database.lookup(WORKERS_STATE))[0]
@@ -219,6 +225,7 @@ def create(settings: Settings, address: Address) -> ASGIApp:
         "keys": server.keys_are_heard,
         "workers": server.workers_follow,
         "audit log": server.log_is_sealed,
+        "credits": server.credits_end_in_time,
     }
     status.mount(app, probes, server.metrics)
     envelope = EnvelopeOptions(settings.trusted_proxies, body_limit(app, MOST_BYTES), ERROR_SHAPES)
