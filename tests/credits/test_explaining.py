@@ -10,15 +10,18 @@ from typing import Any, Final
 import pytest
 
 from colonnade import credits
-from colonnade.credits import Explanation, Hold, HoldRequest, Question
+from colonnade.credits import Explanation, Hold, HoldRequest, Question, charging
+from colonnade.credits.charge_model import Charge, RefundWish
+from colonnade.credits.settling import CreditTill
 from colonnade.ground.core.amounts import MilliCredits, to_number
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.ids import new_id
 from colonnade.ground.core.refusals import Refused
 from colonnade.ground.db.database import Database, Tx
-from colonnade.tenancy import keys
+from colonnade.tenancy import keys, workspaces
 from tests import factories
-from tests.credits.homes import Home, used
+from tests.credits.counters import a_till, a_wish
+from tests.credits.homes import Home, a_home, used
 
 FEATURE: Final = "generation"
 
@@ -139,7 +142,7 @@ async def _undone(database: Database, stage: Stage) -> AsyncIterator[Tx]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_call_meets_what_was_explained_for_every_combination_of_levels(database: Database, way: str) -> None:
+async def test_a_hold_meets_what_was_explained_for_every_combination_of_levels(database: Database, way: str) -> None:
     stage = await _a_stage(database, WAYS[way])
     chance = random.Random(way)
     for chosen in _combinations():
@@ -147,6 +150,47 @@ async def test_a_call_meets_what_was_explained_for_every_combination_of_levels(d
         async with _undone(database, stage) as tx:
             caps = await _set(tx, stage, left)
             await _try_all(tx, stage, caps, left, FUNDS[way])
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_charge_meets_what_was_explained_for_every_combination_of_levels(database: Database, way: str) -> None:
+    stage = await _a_stage(database, WAYS[way])
+    chance = random.Random(f"{way}, charged")
+    async with a_till(database) as till:
+        for chosen in _combinations():
+            left = {level: chance.choice([0, 1, 500, 7_000, 7_000, 33_000, 60_000]) for level in chosen}
+            async with database.transaction(stage.caller.reach) as tx:
+                caps = await _set(tx, stage, left)
+            most = min([*left.values(), FUNDS[way]])
+            await _assert_charged_as_explained(till, stage, most + 1)
+            made = await _assert_charged_as_explained(till, stage, most)
+            assert made is not None
+            async with database.transaction(stage.caller.reach) as tx:
+                target = await charging.refundable(tx, stage.caller, made.id)
+                for level in caps:
+                    feature = FEATURE if level.endswith("#") else None
+                    await credits.remove_cap(tx, stage.home.caller, feature=feature, **stage.holder(level.rstrip("#")))
+            if most:
+                await charging.refund(till, stage.caller, target, RefundWish())
+
+
+async def _assert_charged_as_explained(till: CreditTill, stage: Stage, amount: int) -> Charge | None:
+    """What came of a charge, which is what was explained before."""
+    async with stage.home.database.transaction(stage.caller.reach, read_only=True) as tx:
+        explained = await credits.explain(tx, stage.caller, Question(stage.workspace_id, FEATURE, MilliCredits(amount)))
+    try:
+        done = await charging.charge(till, stage.caller, a_wish(stage.workspace_id, amount, feature=FEATURE))
+    except Refused as refused:
+        _assert_same_refusal(explained, refused)
+        return None
+    assert isinstance(done.made, Charge)
+    assert (explained.refused, explained.rule) == (None, done.made.rule)
+    own = credits.Source.AGENCY if done.made.pool_id == "pool" else credits.Source.WORKSPACE
+    paid = {own: amount - done.made.borrowed, credits.Source.AGENCY: done.made.borrowed or None}
+    if own is credits.Source.AGENCY:
+        paid = {own: amount}
+    assert dict(explained.pays) == {source: part for source, part in paid.items() if part}
+    return done.made
 
 
 async def _set(tx: Tx, stage: Stage, left: Mapping[str, int]) -> dict[str, str]:
@@ -204,3 +248,19 @@ def _assert_same_refusal(explained: Explanation, outcome: Refused) -> None:
     )
     told = [limit["id"] for limit in outcome.details["limits"]]
     assert sorted(told) == sorted(limit.id for limit in explained.limits if explained.stops(limit))
+
+
+async def test_a_workspace_that_is_archived_is_explained_as_it_refuses(database: Database) -> None:
+    home = await a_home(database, granted=100_000)
+    first, _ = home.workspaces
+    async with database.transaction(home.caller.reach) as tx:
+        await workspaces.archive(tx, home.caller, first)
+        explained = await credits.explain(tx, home.caller, Question(first, FEATURE))
+
+    async with a_till(database) as till:
+        with pytest.raises(Refused) as refused:
+            await charging.charge(till, home.caller, a_wish(first, 10_000))
+
+    assert explained.refused is not None
+    assert explained.refused.reason == refused.value.reason == "workspace.archived"
+    assert (explained.rule, dict(explained.pays)) == (None, {})
