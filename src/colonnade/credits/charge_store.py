@@ -93,7 +93,8 @@ def instant_of(row: Row) -> datetime:
 def to_target(row: Row, held: Hold | None) -> Target:
     """The charge with who it counts for and what it drew on; a capture counts as its hold does."""
     charge = to_charge(row)
-    drawn = row["draws"] or ([] if row["grant_id"] is None else [[row["grant_id"], row["amount"]]])
+    lone = [] if row["grant_id"] is None else [[row["grant_id"], row["amount"]]]
+    drawn = lone if row["draws"] is None else row["draws"]["lots"]
     return Target(
         charge=charge,
         key_id=charge.key_id if held is None else held.key_id,
