@@ -1,7 +1,7 @@
 """Which told events are events, what they cost, and which of them something can pay for. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -45,7 +45,14 @@ class Share:
         self.lines += lines
         self.amount = MilliCredits(self.amount + wish.amount)
         self.borrowed = MilliCredits(self.borrowed + allowed.borrowed)
-        self.draws += allowed.draws
+        self._draw(allowed.draws)
+
+    def _draw(self, draws: Iterable[Draw]) -> None:
+        for draw in draws:
+            if self.draws and self.draws[-1] == replace(draw, amount=self.draws[-1].amount):
+                self.draws[-1] = replace(draw, amount=MilliCredits(self.draws[-1].amount + draw.amount))
+            else:
+                self.draws.append(draw)
 
 
 class Judge:

@@ -5,11 +5,12 @@ from typing import Final
 import asyncpg
 import structlog
 
+from colonnade.credits.event_model import OLDEST_MONTHS
 from colonnade.ground.db.database import Database
 
 _log = structlog.get_logger("colonnade.usage")
 
-FEWEST_MONTHS: Final = 13
+FEWEST_MONTHS: Final = OLDEST_MONTHS
 """Events may be told that are so old, so at least so many months are kept; and so long is an event's id known."""
 
 _AHEAD: Final = 2
