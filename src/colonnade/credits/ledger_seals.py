@@ -129,6 +129,11 @@ class Statement:
         """Whose entries its lines are."""
         return f"used:{self.workspace_id}"
 
+    @property
+    def format(self) -> str:
+        """How it is made."""
+        return STATEMENT_VERSION
+
 
 def flat_json(values: Sequence[str | int | None]) -> str:
     """The one text for a list of plain values."""

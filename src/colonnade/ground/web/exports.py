@@ -54,8 +54,8 @@ class StreamedAnswer(Response, abc.ABC):
     send_seconds = 30.0
     """A reader who takes nothing for so long is left."""
 
-    def __init__(self, name: str, wanted: Format) -> None:
-        super().__init__(media_type=MEDIA[wanted])
+    def __init__(self, name: str, wanted: Format | Literal["json"]) -> None:
+        super().__init__(media_type="application/json" if wanted == "json" else MEDIA[wanted])
         self._name = name
         self._format = wanted
         del self.headers["content-length"]
