@@ -1,18 +1,22 @@
 """Usage alerts: reached, told once for each threshold and cycle, and never of what did not happen."""
 
 import asyncio
+import contextlib
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from colonnade import credits
-from colonnade.credits import UsageAlert
+from colonnade.credits import UsageAlert, charging
+from colonnade.credits.charge_model import ChargeWish, Priced
 from colonnade.ground.core.amounts import MilliCredits
+from colonnade.ground.core.ids import new_id
 from colonnade.ground.core.refusals import Refused
 from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database
 from colonnade.tenancy import workspaces
+from tests.credits.counters import a_till
 from tests.credits.homes import Home, a_home, a_request, let_cycles_end, let_grants_expire, used, work
 
 
@@ -292,3 +296,24 @@ async def test_a_cap_that_is_lowered_below_what_was_used_is_passed_by_more_than_
         await credits.settle(tx, home.caller, hold.id, [used(3_000)])
 
     assert await fired(home) == [(first, 150, 3, 2)]
+
+
+async def test_charges_that_come_together_fire_an_alert_once_and_refused_ones_never(database: Database) -> None:
+    home = await a_home(database, granted=10_000)
+    first, second = home.workspaces
+    await an_alert(home, 50)
+    await an_alert(home, 100, second)
+
+    async def charge(workspace_id: str, amount: int) -> None:
+        wish = ChargeWish(workspace_id, Priced("image", MilliCredits(amount)), new_id("inv"))
+        with contextlib.suppress(Refused):
+            await charging.charge(till, home.caller, wish)
+
+    async with a_till(database) as till:
+        await asyncio.gather(*(charge(second, 20_000) for _ in range(5)))
+        assert await fired(home) == []
+        await asyncio.gather(*(charge(first, 100) for _ in range(80)))
+
+    ((where, percent, used_then, of),) = await fired(home)
+    assert (where, percent, of) == (None, 50, 10)
+    assert used_then >= 5

@@ -137,6 +137,15 @@ async def _template(installed: Installed, home: Home, workspace: Workspace) -> s
     return template.id
 
 
+async def _alert(installed: Installed, home: Home, workspace: Workspace) -> str:
+    """An alert about the workspace, at a threshold that no example names."""
+    async with installed.database.transaction(home.reach) as tx:
+        alert = await credits.create_alert(
+            tx, home.caller, threshold_percent=77, channels=["mail"], workspace_id=workspace.id
+        )
+    return alert.id
+
+
 async def _session(installed: Installed, home: Home) -> str:
     headers = await a_signed_in(installed.database, home)
     answer = await installed.call(None, "GET", "/v1/me", headers=headers)
@@ -179,6 +188,7 @@ async def a_world(installed: Installed, *, name: str) -> World:
         "invitation_id": await _guest(installed, home),
         "session_id": await _session(installed, home),
         "template_id": await _template(installed, home, first),
+        "alert_id": await _alert(installed, home, first),
     }
     return World(home, first, second, ids, held)
 

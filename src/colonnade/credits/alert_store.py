@@ -48,7 +48,7 @@ def exists(threshold_percent: int) -> Refused:
 
 
 FIND: Final = f"select {_SHOWN} from usage_alert u where {_WITHIN} and u.id = $3"
-LOCK: Final = f"{FIND} for update of u"
+LOCK: Final = f"{FIND} for no key update of u"
 
 
 async def find(tx: Tx, alert_id: str, *, locking: bool = False) -> UsageAlert | None:
