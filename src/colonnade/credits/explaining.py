@@ -34,7 +34,7 @@ class Explanation:
 
     wish: Wish
     refused: Refused | None
-    """The very refusal that the call would get; none where it is let through."""
+    """The refusal that the call would get; none where it is let through."""
     rule: str | None
     """What would be kept as the rule that allowed it."""
     pays: Mapping[Source, MilliCredits]
