@@ -34,7 +34,7 @@ LATER_REASONS: Final = {
 LATER_EVENTS: Final = {
     *("credits.captured", "credits.charged"),
     *("credits.refunded", "credits.released", "ledger.seal_broken", "statements.made"),
-    *("usage.exported", "usage.reported"),
+    "usage.exported",
 }
 """Written down with the contract; their storeys are to come. What comes into use leaves the list."""
 

@@ -32,6 +32,7 @@ WIDENED: Final = {
     "credits/explaining.py": "what bounds a workspace is the agency's too",
     "credits/funding.py": "pools are the agency's",
     "credits/holding.py": "pools are the agency's",
+    "credits/ingesting.py": "pools are the agency's",
     "credits/reporting.py": "what is left to a workspace is left in the agency's pool",
     "credits/ledger_pages.py": "a move between two pools is told to both",
     "runs/bulk/service.py": "a bulk action is the agency's, and its starter's",

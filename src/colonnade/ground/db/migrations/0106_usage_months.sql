@@ -50,7 +50,7 @@ begin
         end if;
     end loop;
     select c.relname into part from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    where i.inhparent = 'usage_event'::regclass and c.relname ~ '^usage_event_\d{4}_\d{2}$'
+    where i.inhparent = 'usage_event'::regclass and c.relname ~ 'usage_event_\d{4}_\d{2}$'
       and c.relname < to_char(first_kept, '"usage_event_"YYYY_MM')
     order by c.relname limit 1;
     if part is not null then
