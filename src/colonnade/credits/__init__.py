@@ -17,8 +17,7 @@ from colonnade.credits.explaining import Explanation, Question, explain
 from colonnade.credits.funding import available, balances, close_pool, grant, transfer
 from colonnade.credits.holding import hold, hold_many, release, settle
 from colonnade.credits.ingesting import report_usage
-from colonnade.credits.ledger_pages import Line as LedgerLine
-from colonnade.credits.ledger_pages import ledger
+from colonnade.credits.ledger_pages import SealedLine, ledger
 from colonnade.credits.model import (
     PRICES,
     CreditsOverview,
@@ -69,13 +68,13 @@ __all__ = [
     "Hold",
     "HoldRequest",
     "HoldState",
-    "LedgerLine",
     "Limit",
     "Moved",
     "PoolBalance",
     "Price",
     "PriceList",
     "Question",
+    "SealedLine",
     "Settled",
     "Source",
     "StatementVerdict",

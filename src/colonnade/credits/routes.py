@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import Depends, Query
+from fastapi import Depends
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,7 +11,6 @@ from colonnade import credits
 from colonnade.credits import (
     CreditsOverview,
     Grant,
-    LedgerLine,
     Moved,
     PoolBalance,
     alert_routes,
@@ -20,6 +19,7 @@ from colonnade.credits import (
     event_routes,
     explain_routes,
     hold_routes,
+    ledger_routes,
     price_routes,
     statement_routes,
     usage_routes,
@@ -31,7 +31,6 @@ from colonnade.ground.web import (
     Body,
     Credits,
     Instant,
-    PageOf,
     Shown,
     Who,
     Whole,
@@ -168,59 +167,6 @@ class TransferShown(Shown):
         )
 
 
-class ListLedger(Body):
-    """Which part of the ledger."""
-
-    workspace_id: str | None = Field(None, description="Entries on this workspace's accounts alone.")
-    limit: int = Field(50, ge=1, le=100)
-    cursor: str | None = None
-
-
-class EntryShown(Shown):
-    """One entry of the ledger: the account that changed, and how it stood afterwards."""
-
-    id: str
-    transfer_id: str
-    account: str = Field(description="`issued`, `pool`, or `pool:`, `held:`, `used:` and the workspace.")
-    workspace_id: str | None
-    amount: Amount
-    balance_after: Amount
-    kind: str
-    rule: str = Field(description="What allowed the movement: the pool that paid, say.")
-    reference: str | None
-    feature: str | None
-    invocation_id: str | None
-    hold_id: str | None
-    grant_id: str | None
-    actor_id: str
-    key_id: str | None
-    request_id: str
-    created_at: Instant
-
-    @classmethod
-    def of(cls, line: LedgerLine) -> "EntryShown":
-        """The entry as callers see it."""
-        return cls(
-            id=line.id,
-            transfer_id=line.transfer_id,
-            account=line.account_id,
-            workspace_id=line.workspace_id,
-            amount=line.amount,
-            balance_after=line.balance_after,
-            kind=line.kind,
-            rule=line.rule,
-            reference=line.reference,
-            feature=line.feature,
-            invocation_id=line.run_id,
-            hold_id=line.hold_id,
-            grant_id=line.grant_id,
-            actor_id=line.actor_id,
-            key_id=line.key_id,
-            request_id=line.request_id,
-            created_at=line.at,
-        )
-
-
 @routes.get("/v1/credits", response_model=CreditsShown)
 @access(Who.ANY_KEY, "credits:read")
 async def read_credits(request: Request) -> Response:
@@ -278,36 +224,13 @@ async def transfer_credits(request: Request, body: TransferCredits) -> Response:
         return call.answer(201, TransferShown.of(moved))
 
 
-@routes.get("/v1/credits/ledger", response_model=PageOf[EntryShown])
-@access(Who.ANY_KEY, "credits:read")
-async def list_ledger(request: Request, query: Annotated[ListLedger, Query()]) -> Response:
-    """List the ledger.
-
-    Every movement stands in it twice: where credits went from, and where they went to. The newest come first, and
-    `total` is never counted.
-    """
-    call = call_of(request)
-    what = f"ledger {query.workspace_id or ''}"
-    position = call.cursor(what, query.cursor)
-    async with call.reading() as tx:
-        lines, has_more = await credits.ledger(
-            tx,
-            call.caller,
-            workspace_id=query.workspace_id,
-            before_id=None if position is None else position[0],
-            limit=query.limit,
-        )
-    following = call.next_cursor(what, [lines[-1].id] if has_more else None)
-    shown = PageOf[EntryShown](data=[EntryShown.of(line) for line in lines], next_cursor=following, total=None)
-    return call.answer(200, shown)
-
-
 routes.routes.extend(alert_routes.routes.routes)
 routes.routes.extend(cap_routes.routes.routes)
 routes.routes.extend(charge_routes.routes.routes)
 routes.routes.extend(event_routes.routes.routes)
 routes.routes.extend(explain_routes.routes.routes)
 routes.routes.extend(hold_routes.routes.routes)
+routes.routes.extend(ledger_routes.routes.routes)
 routes.routes.extend(price_routes.routes.routes)
 routes.routes.extend(statement_routes.routes.routes)
 routes.routes.extend(usage_routes.routes.routes)
