@@ -26,14 +26,14 @@ LATER_SCOPES: Final = {
 }
 LATER_PREFIXES: Final = {
     *("areq", "client", "file", "form", "kw", "page", "rfn", "sched", "skill"),
-    *("stmt", "whk"),
+    "whk",
 }
 LATER_REASONS: Final = {
     *("credits.busy", "credits.hold_ended", "credits.outcome_unknown", "credits.refund_exceeded"),
 }
 LATER_EVENTS: Final = {
     *("credits.captured", "credits.charged"),
-    *("credits.refunded", "credits.released", "ledger.seal_broken", "statements.made"),
+    *("credits.refunded", "credits.released"),
     "usage.exported",
 }
 """Written down with the contract; their storeys are to come. What comes into use leaves the list."""
