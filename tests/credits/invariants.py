@@ -65,8 +65,7 @@ union all select 'work was charged that nothing could pay for' from usage_event
 
 _TAKEN: Final = """
 select t.subject, t.taken from credit_tally t join credit_cycle c on c.agency_id = t.agency_id and c.starts_on = t.cycle
-where t.agency_id = $1 and c.starts_at = (
-    select max(n.starts_at) from credit_cycle n where n.agency_id = $1 and n.starts_at <= clock_timestamp())
+where t.agency_id = $1 and c.starts_at <= clock_timestamp() and clock_timestamp() < c.ends_at
 """
 
 _BOUNDS: Final = """

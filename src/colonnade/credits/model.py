@@ -293,9 +293,13 @@ class PriceList:
             raise ValueError("a quantity is not negative")
         return MilliCredits(int((Decimal(self.of(feature)) * quantity).to_integral_value(ROUND_CEILING)))
 
+    def parts(self, features: Mapping[str, Quantity]) -> dict[str, MilliCredits]:
+        """The upper bound of a piece of work, feature by feature, from the quantities that it may use of them."""
+        return {feature: self.cost(feature, quantity) for feature, quantity in features.items()}
+
     def estimate(self, features: Mapping[str, Quantity]) -> MilliCredits:
-        """The upper bound of a piece of work from the quantities of the features that it may use."""
-        return MilliCredits(sum(self.cost(feature, quantity) for feature, quantity in features.items()))
+        """The sum of the parts."""
+        return MilliCredits(sum(self.parts(features).values()))
 
 
 @dataclass(frozen=True, slots=True)
