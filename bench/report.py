@@ -10,6 +10,7 @@ from bench.keys import KeyCosts
 from bench.reads import BASE, GOAL, Measured, Plan
 from bench.scale import GOALS, LARGE, SMALL, Cost
 from bench.sections import table
+from bench.usage_reports import API_MS, DATABASE_MS, RATIO, Amount, ReportCosts
 from bench.verifying import GOAL as TIMES
 from bench.verifying import OURS, THEIRS, Compared
 
@@ -116,6 +117,32 @@ revocation it was let in for the last time ({len(costs.limited_ms)} keys each): 
 
 def _delays(found: tuple[float, ...]) -> str:
     return f"{median(found):.1f} ms (at most {max(found):.1f})"
+
+
+def reports(costs: ReportCosts) -> str:
+    """A month of a large agency, from the roll-up and from the events."""
+    amount, files = Amount(), ", ".join(f"{seconds:.1f} s as {name}" for name, seconds in costs.formats_s.items())
+    return f"""{amount.events:,} events of ninety days, {amount.hot:,} of them of one agency with a hundred workspaces,
+the others of {amount.agencies - 1} more. That agency asks for thirty days by workspace, feature and day:
+{costs.groups:,} rows, {costs.megabytes:.1f} MB of JSON, summed of {costs.read:,} rows of the roll-up, which tells keys
+and models apart.
+
+{table(("What", "Median", "Rounds", "Goal"), _report_rows(costs))}
+
+By key and model besides, as a file: {files}.
+"""
+
+
+def _report_rows(costs: ReportCosts) -> Iterator[tuple[str, ...]]:
+    limits = (("ms over HTTP, one caller", costs.api_ms, API_MS), ("ms in PostgreSQL", costs.database_ms, DATABASE_MS))
+    for name, found, most in limits:
+        yield name, f"{median(found):.1f}", _span(found), f"at most {most:g} ({_met(median(found) <= most)})"
+    yield "ms in PostgreSQL, from the events", f"{median(costs.raw_ms):,.0f}", _span(costs.raw_ms), ""
+    yield "events by roll-up", f"{costs.ratio:.0f}", "", f"at least {RATIO:g} ({_met(costs.ratio >= RATIO)})"
+
+
+def _span(found: tuple[float, ...]) -> str:
+    return f"{min(found):,.1f} to {max(found):,.1f}"
 
 
 def peers(plan: Plan, found: Compared) -> str:

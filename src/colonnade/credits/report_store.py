@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from colonnade.credits.usage_model import Days, GroupBy, UsageQuestion
+from colonnade.ground.core.callers import Reach
 from colonnade.ground.db.database import Record, Tx
 
 BATCH: Final = 500
@@ -44,31 +45,31 @@ from usage_event where agency_id = $1 and at >= $2 and at < $3 and $4::text is n
 
 
 @dataclass(frozen=True, slots=True)
-class _Statement:
+class Statement:
     """A text made of the constants above, and what stands for its numbers."""
 
     sql: str
     arguments: tuple[Any, ...]
 
 
-def _statement(tx: Tx, question: UsageQuestion) -> _Statement:
+def statement(reach: Reach, question: UsageQuestion) -> Statement:
     span = question.span
+    """What is asked of the database, within this reach."""
     groups, text = (_DAILY, _FROM_DAILY) if isinstance(span, Days) else (_EVENTS, _FROM_EVENTS)
-    arguments: list[Any] = [tx.agency_id, *dataclasses.astuple(span)]
+    arguments: list[Any] = [reach.agency_id, *dataclasses.astuple(span)]
     within = []
-    for condition, value in _narrowings(tx, question):
+    for condition, value in _narrowings(reach, question):
         arguments.append(value)
         within.append(f"and {condition.format(len(arguments))}")
     names = "".join(f"{groups[one]}, " for one in question.group_by)
     sql = text.format(groups=names, within=" ".join(within), order=_order(groups, question.group_by))
-    return _Statement(sql, tuple(arguments))
+    return Statement(sql, tuple(arguments))
 
 
-def _narrowings(tx: Tx, question: UsageQuestion) -> list[tuple[str, Any]]:
+def _narrowings(reach: Reach, question: UsageQuestion) -> list[tuple[str, Any]]:
     """Only what narrows is said: a condition that lets everything through is asked of every row all the same."""
-    reach = tx.reach.workspace_ids
     wanted = [
-        ("workspace_id = any (${}::text[])", None if reach is None else list(reach)),
+        ("workspace_id = any (${}::text[])", None if reach.workspace_ids is None else list(reach.workspace_ids)),
         ("workspace_id = ${}", question.workspace_id),
         ("feature = ${}", question.feature),
     ]
@@ -84,11 +85,11 @@ def _order(groups: Mapping[GroupBy, str], group_by: Sequence[GroupBy]) -> str:
 
 async def sums(tx: Tx, question: UsageQuestion, most: int) -> list[Record]:
     """The groups' values in the order of the question, then credits and events; at most so many."""
-    asked = _statement(tx, question)
+    asked = statement(tx.reach, question)
     return await tx.fetch(f"{asked.sql} limit {most:d}", *asked.arguments)
 
 
 def all_sums(tx: Tx, question: UsageQuestion) -> AsyncIterator[Sequence[Record]]:
     """The same without an end, some at a time, all of one instant."""
-    asked = _statement(tx, question)
+    asked = statement(tx.reach, question)
     return tx.batches(asked.sql, *asked.arguments, most=BATCH)
