@@ -1,7 +1,10 @@
 """Caps over HTTP: set, read and taken away on every level, and counted with what was taken before."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import httpx2
 import pytest
@@ -9,13 +12,20 @@ import pytest_asyncio
 
 from colonnade import credits
 from colonnade.credits import routes as credit_routes
+from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.core.ids import new_id
+from colonnade.ground.db.address import Address
 from colonnade.ground.db.database import Database
-from colonnade.tenancy import keys, workspaces
-from tests.credits.homes import Home, a_home, a_request, used, work
+from colonnade.tenancy import agencies, keys, workspaces
+from tests.credits.homes import Home, a_home, a_request, let_cycles_end, used, work
 from tests.serving import a_key, served
 
 ROUTERS = [credit_routes.routes]
+
+SOMEBODY_WAITS = """
+select exists (select from pg_locks l join pg_database d on d.oid = l.database
+               where d.datname = current_database() and l.locktype = 'advisory' and not l.granted)
+"""
 
 
 @pytest_asyncio.fixture
@@ -189,3 +199,52 @@ async def test_the_caps_of_an_archived_workspace_are_read_and_not_changed(
 
     assert (answer.status_code, answer.json()["reason"]) == (422, "workspace.archived")
     assert [one["credits"] for one in (await http.get(path, headers=headers)).json()["data"]] == [5]
+
+
+async def test_a_cap_waits_for_what_is_being_decided_and_counts_it(database: Database) -> None:
+    home = await a_home(database, granted=100_000)
+    first, _ = home.workspaces
+
+    async def cap_it() -> credits.CapStatus:
+        async with database.transaction(home.caller.reach) as tx:
+            return await credits.set_cap(tx, home.caller, MilliCredits(15_000), workspace_id=first)
+
+    async with database.transaction(home.caller.reach) as tx:
+        await credits.hold(tx, home.caller, a_request(first, 20_000))
+        capping = asyncio.ensure_future(cap_it())
+        while not await tx.fetchval(SOMEBODY_WAITS):
+            await asyncio.sleep(0.01)
+    status = await capping
+
+    assert (status.held, status.available) == (20_000, 0)
+
+
+async def test_another_cycle_begins_when_the_running_one_has_ended(
+    database: Database, http: httpx2.AsyncClient, address: Address
+) -> None:
+    home = await a_home(database, granted=100_000)
+    first, _ = home.workspaces
+    headers = await a_key(database, home.origin)
+    path = f"/v1/workspaces/{first}/credit-cap"
+    await work(home, first, used(30_000))
+    before = (await http.put(path, headers=headers, json={"credits": 40})).json()
+    async with database.transaction(home.caller.reach) as tx:
+        patch = {"creditCycle": {"kind": "rolling", "days": 7, "anchor": "2026-02-02"}, "timezone": "Asia/Tokyo"}
+        await agencies.update_settings(tx, home.caller, patch=patch)
+        held = await credits.hold(tx, home.caller, a_request(first, 4_000))
+
+    (same,) = (await http.get(path, headers=headers)).json()["data"]
+    await let_cycles_end(address, home)
+    async with database.transaction(home.caller.reach) as tx:
+        await credits.settle(tx, home.caller, held.id, [used(4_000)])
+        await credits.hold(tx, home.caller, a_request(first, 1_000))
+    (after,) = (await http.get(path, headers=headers)).json()["data"]
+    cycle = (await http.get("/v1/credits", headers=headers)).json()["cycle"]
+
+    assert (before["used"], same["used"], same["held"]) == (30, 30, 4)
+    assert same["cycleEndsAt"] == before["cycleEndsAt"]
+    assert (after["used"], after["held"], after["available"]) == (0, 1, 39)
+    assert after["cycleEndsAt"] == cycle["endsAt"]
+    ends_at = datetime.fromisoformat(cycle["endsAt"]).astimezone(ZoneInfo("Asia/Tokyo"))
+    assert (ends_at.weekday(), ends_at.hour) == (0, 0)
+    assert ends_at - datetime.fromisoformat(cycle["startsAt"]) <= timedelta(days=8)
