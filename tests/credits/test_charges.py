@@ -1,4 +1,4 @@
-"""Charges over HTTP: once for a reference, refused with what stands in the way, given back, told in ledger and usage."""
+"""Charges over HTTP: once for a reference, refused with what stands in the way, given back, told where usage is."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -192,10 +192,10 @@ def transfer(one: Transfer) -> tuple[Any, ...]:
     )
 
 
-def entry(one: Entry) -> tuple[Any, ...]:
-    """The row of one side of a movement."""
+def entry(name: str, one: Entry) -> tuple[Any, ...]:
+    """The row of one side of a movement, under its id."""
     changed = (one.account_id, one.workspace_id, one.amount, one.balance_after, one.account_version)
-    return (one.id, one.transfer_id, *changed)
+    return (name, one.transfer_id, *changed)
 
 
 def grant(one: Grant, origin_id: str | None) -> tuple[Any, ...]:

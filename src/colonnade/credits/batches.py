@@ -13,6 +13,7 @@ from colonnade.credits.model import ISSUED_ID, Grant, Hold, HoldState, TransferK
 from colonnade.credits.rules import Standing, add
 from colonnade.ground.core.amounts import to_number
 from colonnade.ground.core.callers import Caller
+from colonnade.ground.core.ids import new_ids
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import audit
 
@@ -105,7 +106,10 @@ class Batch:
         remaining = {name: rest for pool in locked for name, rest in pool.changes().items()}
         return {
             "transfers": [batch_store.transfer(one) for one in self.books.transfers],
-            "entries": [batch_store.entry(one) for one in self.books.entries],
+            "entries": [
+                batch_store.entry(*one)
+                for one in zip(new_ids("led", len(self.books.entries)), self.books.entries, strict=True)
+            ],
             "balances": [(one.id, one.balance, one.version) for one in self.books.changed()],
             "grants": [batch_store.grant(one, origin) for one, origin in self.grants],
             "remaining": list(remaining.items()),

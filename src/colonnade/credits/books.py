@@ -80,9 +80,8 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One side of a transfer: the account's change and how it stands after it."""
+    """One side of a transfer: the account's change and how it stands after it. It gets its id when it is written."""
 
-    id: str
     transfer_id: str
     account_id: str
     workspace_id: str | None
@@ -122,7 +121,6 @@ class Books:
         assert (account.balance <= 0) if is_issued else (account.balance >= 0), f"{account_id} would change its sign"
         self.entries.append(
             Entry(
-                id=new_id("led"),
                 transfer_id=transfer.id,
                 account_id=account_id,
                 workspace_id=account.workspace_id,
