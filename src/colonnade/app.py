@@ -149,6 +149,12 @@ class Server:
         broken = f"; {row['broken']} logs were found changed, see `colonnade audit verify --all`"
         return Check(row["oldest_seconds"] < WORKERS_LATE_SECONDS, says + (broken if row["broken"] else ""))
 
+    async def ledger_is_sealed(self) -> Check:
+        """How much of the ledger waits for its seal; an account that was found changed keeps nobody out."""
+        row = (await self.database.lookup("select * from ledger_lag()"))[0]
+        says = f"{row['accounts']} accounts wait for their seal, the oldest for {row['oldest_seconds']:.1f} s"
+        return Check(ok=True, says=says)
+
     async def credits_end_in_time(self) -> Check:
         """Whether grants and holds end soon after their time; till then nothing is drawn from the one or the other."""
         row = (await self.database.lookup("select * from credits_lag()"))[0]
@@ -226,6 +232,7 @@ def create(settings: Settings, address: Address) -> ASGIApp:
         "workers": server.workers_follow,
         "audit log": server.log_is_sealed,
         "credits": server.credits_end_in_time,
+        "ledger": server.ledger_is_sealed,
     }
     status.mount(app, probes, server.metrics)
     envelope = EnvelopeOptions(settings.trusted_proxies, body_limit(app, MOST_BYTES), ERROR_SHAPES)

@@ -61,6 +61,7 @@ PAST_THE_SCOPE: Final[dict[str, tuple[str, set[str]]]] = {
     "agencies_to_seal": ("ids alone, of every agency", {WORKER}),
     "agencies_to_verify": ("ids alone, of every agency", {WORKER}),
     "agencies_to_erase": ("ids and days, of every agency", {WORKER}),
+    "ledger_lag": ("two numbers for readiness", {APP, WORKER}),
     "ledgers_to_seal": ("ids alone, of every agency", {WORKER}),
     "statements_due": ("ids alone, of every agency", {WORKER}),
     "credits_due": ("ids alone, of every agency", {WORKER}),

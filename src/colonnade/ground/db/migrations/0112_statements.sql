@@ -109,11 +109,20 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
     order by c.due_at nulls first, a.agency_id limit most
 $$;
 
+create function ledger_lag() returns table (accounts bigint, oldest_seconds double precision)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+    select count(distinct (u.agency_id, u.account_id)),
+           coalesce(extract(epoch from clock_timestamp() - min(u.recorded_at)), 0)::double precision
+    from ledger_unsealed u
+$$;
+
 grant create on schema public to colonnade_lookup;
 alter function ledgers_to_seal(integer) owner to colonnade_lookup;
 alter function statements_due(integer) owner to colonnade_lookup;
+alter function ledger_lag() owner to colonnade_lookup;
 revoke create on schema public from colonnade_lookup;
-revoke all on function ledgers_to_seal(integer), statements_due(integer) from public;
+revoke all on function ledgers_to_seal(integer), statements_due(integer), ledger_lag() from public;
+grant execute on function ledger_lag() to colonnade_app, colonnade_worker;
 grant execute on function ledgers_to_seal(integer), statements_due(integer) to colonnade_worker;
 
 -- What was entered before there was a seal. Row security holds for the owner as well, hence agency by agency.
