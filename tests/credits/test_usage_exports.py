@@ -169,6 +169,27 @@ async def test_a_day_on_which_more_was_given_back_than_used_is_a_number_in_every
     assert table == "feature,credits,events\r\npublish,-2.5,2\r\n"
 
 
+async def test_work_that_nothing_could_pay_for_is_told_by_what_it_would_have_cost(
+    database: Database, http: httpx2.AsyncClient
+) -> None:
+    home = await _a_spread_home(database)
+    async with database.transaction(home.caller.reach) as tx:
+        await tx.execute(
+            "insert into usage_event (agency_id, workspace_id, at, id, feature, cycle, credits, quantity, is_funded, "
+            "would_cost) values ($1, $2, '2026-02-02', 'evt_unfunded', 'publish', '2026-02-01', 0, 1, false, 1500)",
+            *(home.agency_id, home.workspaces[0]),
+        )
+    key = await a_key(database, home.origin)
+
+    answers = [
+        await http.get("/v1/usage", headers=key, params={**_DAYS, "groupBy": "workspace", "unfunded": told})
+        for told in ("true", "false")
+    ]
+
+    assert answers[0].json()["data"] == [{"workspaceId": home.workspaces[0], "credits": 1.5, "events": 1}]
+    assert answers[1].json()["totals"]["events"] == 150
+
+
 async def test_a_workspace_key_exports_its_own_alone(database: Database, http: httpx2.AsyncClient) -> None:
     home = await a_home(database, granted=100_000)
     first, second = home.workspaces

@@ -42,6 +42,12 @@ _FROM_EVENTS: Final = """
 select {groups} bigint_sum(credits) as credits, count(*) as events
 from usage_event where agency_id = $1 and at >= $2 and at < $3 and $4::text is not null {within} {order}
 """
+# What nothing could pay for is told by what it would have cost.
+_FROM_UNFUNDED: Final = """
+select {groups} bigint_sum(coalesce(would_cost, 0)) as credits, count(*) as events
+from usage_event
+where agency_id = $1 and at >= $2 and at < $3 and $4::text is not null and not is_funded {within} {order}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +59,10 @@ class Statement:
 
 
 def statement(reach: Reach, question: UsageQuestion) -> Statement:
-    span = question.span
     """What is asked of the database, within this reach."""
+    span = question.span
     groups, text = (_DAILY, _FROM_DAILY) if isinstance(span, Days) else (_EVENTS, _FROM_EVENTS)
+    text = _FROM_UNFUNDED if question.is_unfunded else text
     arguments: list[Any] = [reach.agency_id, *dataclasses.astuple(span)]
     within = []
     for condition, value in _narrowings(reach, question):

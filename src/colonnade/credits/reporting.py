@@ -29,7 +29,7 @@ async def ask_usage(tx: Tx, caller: Caller, query: UsageQuery) -> UsageQuestion:
     if query.workspace_id is not None and query.workspace_id not in in_force.sources:
         raise BadField("?workspaceId", "is not a workspace within this key's reach")
     span = _span(query, in_force, in_force.at)
-    return UsageQuestion(span, query.group_by, query.workspace_id, query.feature)
+    return UsageQuestion(span, query.group_by, query.workspace_id, query.feature, query.is_unfunded)
 
 
 async def usage(tx: Tx, caller: Caller, query: UsageQuery, *, most: int = MOST_ROWS) -> UsageReport:
@@ -46,7 +46,7 @@ async def usage(tx: Tx, caller: Caller, query: UsageQuery, *, most: int = MOST_R
 
 
 def _span(query: UsageQuery, in_force: Terms, at: datetime) -> Days | Instants:
-    """Days where whole ones are asked for: their sums are kept. An hour is told by the events alone."""
+    """Days where whole ones are asked for: their sums are kept. Hours and unfunded work are told by events alone."""
     cycle = in_force.cycle(at)
     since = _instant(query.since, in_force) or cycle.starts_at
     until = _instant(query.until, in_force) or cycle.ends_at
@@ -54,7 +54,7 @@ def _span(query: UsageQuery, in_force: Terms, at: datetime) -> Days | Instants:
         raise BadField("?to", "must lie after `from`")
     days = in_force.day(since), in_force.day(until)
     is_whole_days = (since, until) == tuple(midnight(day, in_force.zone) for day in days)
-    if is_whole_days and GroupBy.HOUR not in query.group_by:
+    if is_whole_days and GroupBy.HOUR not in query.group_by and not query.is_unfunded:
         return Days(*days)
     return Instants(since, until, in_force.zone.key)
 

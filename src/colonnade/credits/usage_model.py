@@ -34,6 +34,7 @@ class UsageQuery:
     group_by: tuple[GroupBy, ...] = ()
     workspace_id: str | None = None
     feature: str | None = None
+    is_unfunded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class UsageQuestion:
     group_by: tuple[GroupBy, ...] = ()
     workspace_id: str | None = None
     feature: str | None = None
+    is_unfunded: bool = False
+    """Of work alone that nothing could pay for; credits are what it would have cost. Never of whole days."""
 
 
 UsageRow = Record

@@ -60,11 +60,15 @@ class AskUsage(Body):
     )
     workspace_id: str | None = None
     feature: str | None = None
+    unfunded: bool = Field(
+        False, description="Only work that nothing could pay for; `credits` are then what it would have cost."
+    )
     format: Literal["json", "csv", "ndjson"] = "json"
 
     def query(self) -> UsageQuery:
         """The question itself."""
-        return UsageQuery(self.since, self.until, tuple(self.group_by), self.workspace_id, self.feature)
+        group_by = tuple(self.group_by)
+        return UsageQuery(self.since, self.until, group_by, self.workspace_id, self.feature, self.unfunded)
 
 
 class UsageTotals(Shown):
