@@ -94,11 +94,10 @@ def measure(home: Installation, rounds: int, seconds: float, tick: Tick) -> Char
     for slow in (False, True):
         asyncio.run(_set_disk(home, slow=slow))
         floor[slow] = _floor(home, seconds)
-        for setting in [one for one in SETTINGS if one.slow is slow]:
-            for _ in range(rounds):
-                for way in WAYS:
-                    paces.setdefault((setting, way), []).append(_pace(home, setting, way, seconds))
-                tick(f"{setting.callers} callers")
+        for setting in [one for one in SETTINGS if one.slow is slow for _ in range(rounds)]:
+            for way in WAYS:
+                paces.setdefault((setting, way), []).append(_pace(home, setting, way, seconds))
+            tick(f"{setting.callers} callers")
     asyncio.run(_set_disk(home, slow=False))
     return ChargeCosts(paces, floor)
 
@@ -135,9 +134,10 @@ async def _charge(
     async with opened(settings) as database:
         till = credits.open_till(database)
         ways: dict[str, Charging] = {TOGETHER: till.ask, EACH: _alone(database), CALL: _called(database)}
-        charge, took = ways[way], []
+        charge, took = ways[way], list[float]()
         for warm in (0.3, seconds):
-            took, begin = [], time.perf_counter()
+            took = []
+            begin = time.perf_counter()
             end = begin + warm
             await asyncio.gather(*(_caller(charge, operator, workspace_id, end, took) for _ in range(callers)))
             lasted = time.perf_counter() - begin

@@ -28,12 +28,8 @@ LATER_PREFIXES: Final = {
     *("areq", "client", "file", "form", "kw", "page", "rfn", "sched", "skill"),
     "whk",
 }
-LATER_REASONS: Final = {
-    *("credits.busy", "credits.hold_ended", "credits.outcome_unknown", "credits.refund_exceeded"),
-}
+LATER_REASONS: Final[set[str]] = set()
 LATER_EVENTS: Final = {
-    *("credits.captured", "credits.charged"),
-    *("credits.refunded", "credits.released"),
     "usage.exported",
 }
 """Written down with the contract; their storeys are to come. What comes into use leaves the list."""

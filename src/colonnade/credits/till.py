@@ -161,9 +161,7 @@ class Till(Generic[Order, Outcome]):
         try:
             while line:
                 async with self._turn:
-                    batch = self._next(line)
-                    if batch:
-                        await self._flush(Reach(agency_id), batch)
+                    await self._flush(Reach(agency_id), self._next(line))
         except asyncio.CancelledError:
             self._fail(line, busy())
             raise
