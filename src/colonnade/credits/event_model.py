@@ -38,6 +38,11 @@ class ToldEvent:
         """By which a repeat is known."""
         return self.workspace_id, self.source, self.id
 
+    @property
+    def share(self) -> tuple[str, str]:
+        """With which others it is charged."""
+        return self.workspace_id, self.feature
+
 
 @dataclass(frozen=True, slots=True)
 class Misfit:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from colonnade.credits.event_model import AHEAD, EventOutcome, EventStatus, Misfit, ToldEvent, oldest_time
@@ -25,6 +25,8 @@ class Line:
     cost: MilliCredits
     unit_price: MilliCredits | None
     refused: Refused | None = None
+    is_known: bool = False
+    """Whether it was told before."""
 
 
 @dataclass(slots=True)
@@ -103,8 +105,12 @@ def duplicate(event_id: str) -> EventOutcome:
     return EventOutcome(event_id, EventStatus.DUPLICATE, None, _DUPLICATE)
 
 
-def outcome(line: Line) -> EventOutcome:
-    """The outcome of an event that is kept."""
+def outcome(line: Line | EventOutcome) -> EventOutcome:
+    """The outcome of an event that is kept, or was before."""
+    if isinstance(line, EventOutcome):
+        return line
+    if line.is_known:
+        return duplicate(line.told.id)
     if line.refused is None:
         return EventOutcome(line.told.id, EventStatus.RECORDED)
     return EventOutcome(line.told.id, EventStatus.UNFUNDED, line.refused.reason, line.refused.sentence)
@@ -112,6 +118,22 @@ def outcome(line: Line) -> EventOutcome:
 
 Shares = dict[tuple[str, str], Share]
 """By workspace and feature."""
+
+
+def days(lines: Sequence[Line], standing: Standing, at: datetime) -> list[tuple[date, str, str, str, int, int]]:
+    """What counts on which day of the agency's calendar: day, workspace, feature, model, credits and events."""
+    sums: dict[tuple[date, str, str, str], tuple[int, int]] = {}
+    now = standing.day(at)
+    known: dict[datetime, date] = {}
+    for line in lines:
+        told = line.told
+        day = now if told.time is None else known.get(told.time)
+        if day is None:
+            day = known[told.time or at] = standing.day(told.time or at)
+        key = (day, told.workspace_id, told.feature, told.model or "")
+        credits, events = sums.get(key, (0, 0))
+        sums[key] = credits + (line.cost if line.refused is None else 0), events + 1
+    return [(*key, *found) for key, found in sums.items()]
 
 
 def set_archived_apart(standing: Standing, lines: Sequence[Line]) -> None:

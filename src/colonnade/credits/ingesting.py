@@ -12,16 +12,16 @@ from colonnade.credits.event_rules import (
     Line,
     Share,
     Shares,
-    duplicate,
+    days,
     outcome,
     pay_in_turn,
     pay_together,
     set_archived_apart,
 )
-from colonnade.credits.model import AGENCY_POOL_ID, AccountKind, PriceList, TransferKind, UsageEvent, account_id
+from colonnade.credits.model import AGENCY_POOL_ID, AccountKind, PriceList, TransferKind, account_id
 from colonnade.credits.rules import Standing
 from colonnade.credits.standing import Wanted, open_standing
-from colonnade.ground.core.amounts import ZERO, to_number
+from colonnade.ground.core.amounts import to_number
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.ids import new_id, new_ids
 from colonnade.ground.core.refusals import BadField
@@ -42,12 +42,12 @@ async def report_usage(tx: Tx, caller: Caller, told: Sequence[ToldEvent | Misfit
     judge = Judge(await _known(tx, told), prices, now)
     judged = [judge.of(one) for one in told]
     fitting = [one for one in judged if isinstance(one, Line)]
-    taken = await event_store.claim(tx, [line.told.identity for line in fitting], now)
-    fresh = [line for line in fitting if line.told.identity in taken]
+    await event_store.claim(tx, fitting, now)
+    fresh = [line for line in fitting if not line.is_known]
     if fresh:
         async with tx.widened() as whole:
             await _record(whole, caller, fresh, prices)
-    return [_outcome(one, taken) for one in judged]
+    return [outcome(one) for one in judged]
 
 
 async def _known(tx: Tx, told: Sequence[ToldEvent | Misfit]) -> set[str]:
@@ -55,20 +55,15 @@ async def _known(tx: Tx, told: Sequence[ToldEvent | Misfit]) -> set[str]:
     return {workspace.id for workspace in await workspaces.known(tx, sorted(wanted))}
 
 
-def _outcome(judged: Line | EventOutcome, taken: set[tuple[str, str, str]]) -> EventOutcome:
-    if isinstance(judged, EventOutcome):
-        return judged
-    return outcome(judged) if judged.told.identity in taken else duplicate(judged.told.id)
-
-
 async def _record(whole: Tx, caller: Caller, lines: Sequence[Line], prices: PriceList) -> None:
     standing, shares = await _paid(whole, lines, key_of(caller))
     by = Signature.of(caller)
     batch = Batch(standing, by)
     transfers = {key: _enter(batch, share, by, prices) for key, share in shares.items()}
-    batch.events += _events(batch, caller, lines, transfers)
     batch.record(caller, _fact(caller, lines))
     await batch.write(whole)
+    kept = event_store.Kept(batch.at, key_of(caller), standing.cycle.starts_on, transfers)
+    await event_store.add(whole, kept, new_ids("evt", len(lines)), lines, days(lines, standing, batch.at))
 
 
 async def _paid(whole: Tx, lines: Sequence[Line], key_id: str | None) -> tuple[Standing, Shares]:
@@ -126,34 +121,6 @@ def _borrowing(share: Share, charge_id: str) -> Movement:
         workspace_id=share.workspace_id,
         charge_id=charge_id,
     )
-
-
-def _events(
-    batch: Batch, caller: Caller, lines: Sequence[Line], transfers: dict[tuple[str, str], str]
-) -> list[UsageEvent]:
-    cycle, key_id = batch.standing.cycle.starts_on, key_of(caller)
-    return [
-        UsageEvent(
-            id=event_id,
-            workspace_id=line.told.workspace_id,
-            at=line.told.time or batch.at,
-            feature=line.told.feature,
-            cycle=cycle,
-            credits=line.cost if line.refused is None else ZERO,
-            quantity=1 if line.told.quantity is None else line.told.quantity,
-            key_id=key_id,
-            model=line.told.model,
-            transfer_id=transfers[line.told.workspace_id, line.told.feature]
-            if line.cost and line.refused is None
-            else None,
-            is_funded=line.refused is None,
-            source=line.told.source,
-            external_id=line.told.id,
-            would_cost=None if line.refused is None else line.cost,
-            metadata=line.told.metadata,
-        )
-        for event_id, line in zip(new_ids("evt", len(lines)), lines, strict=True)
-    ]
 
 
 def _fact(caller: Caller, lines: Sequence[Line]) -> audit.Fact:
