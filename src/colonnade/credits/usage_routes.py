@@ -117,10 +117,11 @@ async def read_usage(request: Request, query: Annotated[AskUsage, Query()]) -> R
     come by time, workspace, feature, key and model.
     """
     call = call_of(request)
-    async with call.reading() as tx:
-        if query.format == "json":
+    if query.format == "json":
+        async with call.reading() as tx:
             report = await credits.usage(tx, call.caller, query.query())
-            return json_answer(200, as_json(report))
+        return json_answer(200, as_json(report))
+    async with call.reading() as tx:
         question = await credits.ask_usage(tx, call.caller, query.query())
     return spooled(call, "usage", query.format, writing(question, query.format))
 
