@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from colonnade import credits
 from colonnade.credits import Hold, HoldRequest, charging, expiring
@@ -35,6 +35,8 @@ EXPECTED: Final = {
 
 PLACES: Final = st.integers(0, 2)
 AMOUNTS: Final = st.one_of(st.integers(1, 3_000), st.sampled_from([1, 999, 1_000, 5_000]))
+NUMBERS: Final = st.integers(0, 50)
+SHARES: Final = st.one_of(st.integers(0, 110), st.just(100))
 FEATURES: Final = st.sampled_from(["generation", "publish"])
 CYCLES: Final = st.sampled_from(
     [
@@ -79,8 +81,10 @@ class Credits(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.till: CreditTill = self.loop.run(self._till())
-        self.holds: list[str] = []
+        self.runs: list[Hold] = []
+        self.holds: list[Hold] = []
         self.charges: list[str] = []
+        self.caps: list[tuple[str, str | None]] = []
         self.before = invariants.Taken({}, {})
 
     async def _till(self) -> CreditTill:
@@ -89,7 +93,7 @@ class Credits(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.loop.run(self.till.close())
 
-    @initialize(granted=st.integers(0, 6_000), borrow=st.integers(0, 2_000))
+    @initialize(granted=st.integers(0, 60_000), borrow=st.integers(0, 2_000))
     def begin(self, granted: int, borrow: int) -> None:
         self.loop.run(self._begin(granted, borrow))
 
@@ -157,28 +161,31 @@ class Credits(RuleBasedStateMachine):
 
         for outcome in self._attempt(work()) or []:
             if isinstance(outcome, Hold):
-                self.holds.append(outcome.id)
+                self.runs.append(outcome)
             else:
                 assert outcome.reason in EXPECTED
 
-    @rule(number=st.integers(0, 50), one=st.integers(0, 3_000), other=st.integers(0, 3_000))
+    @precondition(lambda self: self.runs)
+    @rule(number=NUMBERS, one=SHARES, other=SHARES)
     def settle_run(self, number: int, one: int, other: int) -> None:
+        """For shares of what was held; now and then for more."""
+        held = self.runs[number % len(self.runs)]
+
         async def work() -> None:
-            lines = [used(one), used(other, "publish"), used(0, "analytics")]
+            lines = [used(held.amount * one // 200), used(held.amount * other // 200, "publish"), used(0, "analytics")]
             async with self.database.transaction(self.home.caller.reach) as tx:
-                await credits.settle(tx, self.caller, self.holds[number % len(self.holds)], lines)
+                await credits.settle(tx, self.caller, held.id, lines)
 
-        if self.holds:
-            self._attempt(work())
+        self._attempt(work())
 
-    @rule(number=st.integers(0, 50))
+    @precondition(lambda self: self.runs)
+    @rule(number=NUMBERS)
     def release_run(self, number: int) -> None:
         async def work() -> None:
             async with self.database.transaction(self.home.caller.reach) as tx:
-                await credits.release(tx, self.caller, self.holds[number % len(self.holds)])
+                await credits.release(tx, self.caller, self.runs.pop(number % len(self.runs)).id)
 
-        if self.holds:
-            self._attempt(work())
+        self._attempt(work())
 
     @rule(wishes=st.lists(st.tuples(PLACES, AMOUNTS, FEATURES), min_size=1, max_size=4))
     def charge(self, wishes: list[tuple[int, int, str]]) -> None:
@@ -208,32 +215,38 @@ class Credits(RuleBasedStateMachine):
 
         made = self._attempt(work())
         if made is not None:
-            self.holds.append(made.id)
+            self.holds.append(made)
 
-    @rule(number=st.integers(0, 50), amount=AMOUNTS, feature=FEATURES, ends=st.booleans())
-    def capture(self, number: int, amount: int, feature: str, ends: bool) -> None:
+    @precondition(lambda self: self.holds)
+    @rule(number=NUMBERS, share=SHARES, feature=FEATURES, ends=st.booleans())
+    def capture(self, number: int, share: int, feature: str, ends: bool) -> None:
+        """In parts; what passes the hold is refused."""
+        held = self.holds[number % len(self.holds)]
+
         async def work() -> Any:
-            held = await self._hold(number)
-            wish = CaptureWish(MilliCredits(amount), feature=feature, reference=new_id("evt"), release=ends)
-            return (await charging.capture(self.till, self.caller, held, wish)).made
+            amount = MilliCredits(held.amount * share // 200)
+            wish = CaptureWish(amount, feature=feature, reference=new_id("evt"), release=ends)
+            return (await charging.capture(self.till, self.caller, await self._own(held), wish)).made
 
-        made = self._attempt(work()) if self.holds else None
+        made = self._attempt(work())
         if isinstance(made, Charge):
             self.charges.append(made.id)
 
-    @rule(number=st.integers(0, 50))
+    @precondition(lambda self: self.holds)
+    @rule(number=NUMBERS)
     def release_by_api(self, number: int) -> None:
         async def work() -> None:
-            await charging.release(self.till, self.caller, await self._hold(number))
+            held = self.holds.pop(number % len(self.holds))
+            await charging.release(self.till, self.caller, await self._own(held))
 
-        if self.holds:
-            self._attempt(work())
+        self._attempt(work())
 
-    async def _hold(self, number: int) -> Hold:
+    async def _own(self, held: Hold) -> Hold:
         async with self.database.transaction(self.home.caller.reach, read_only=True) as tx:
-            return await charging.own_hold(tx, self.caller, self.holds[number % len(self.holds)])
+            return await charging.own_hold(tx, self.caller, held.id)
 
-    @rule(number=st.integers(0, 50), amount=st.one_of(st.none(), AMOUNTS))
+    @precondition(lambda self: self.charges)
+    @rule(number=NUMBERS, amount=st.one_of(st.none(), st.integers(1, 800)))
     def refund(self, number: int, amount: int | None) -> None:
         async def work() -> None:
             name = self.charges[number % len(self.charges)]
@@ -242,8 +255,7 @@ class Credits(RuleBasedStateMachine):
             wish = RefundWish(None if amount is None else MilliCredits(amount))
             await charging.refund(self.till, self.caller, target, wish)
 
-        if self.charges:
-            self._attempt(work())
+        self._attempt(work())
 
     @rule(lines=st.lists(st.tuples(PLACES, AMOUNTS, FEATURES), min_size=1, max_size=4))
     def report(self, lines: list[tuple[int, int, str]]) -> None:
@@ -260,16 +272,24 @@ class Credits(RuleBasedStateMachine):
 
         self._attempt(work())
 
-    @rule(level=st.sampled_from(["agency", "workspace", "key"]), feature=st.one_of(st.none(), FEATURES), most=AMOUNTS)
+    @rule(
+        level=st.sampled_from(["agency", "workspace", "key"]),
+        feature=st.one_of(st.none(), FEATURES),
+        most=st.integers(0, 20_000),
+    )
     def set_cap(self, level: str, feature: str | None, most: int) -> None:
         async def work() -> None:
             async with self.database.transaction(self.home.caller.reach) as tx:
                 await credits.set_cap(tx, self.caller, MilliCredits(most), feature=feature, **self._holder(level))
 
         self._attempt(work())
+        self.caps.append((level, feature))
 
-    @rule(level=st.sampled_from(["agency", "workspace", "key"]), feature=st.one_of(st.none(), FEATURES))
-    def remove_cap(self, level: str, feature: str | None) -> None:
+    @precondition(lambda self: self.caps)
+    @rule(number=NUMBERS)
+    def remove_cap(self, number: int) -> None:
+        level, feature = self.caps.pop(number % len(self.caps))
+
         async def work() -> None:
             async with self.database.transaction(self.home.caller.reach) as tx:
                 await credits.remove_cap(tx, self.caller, feature=feature, **self._holder(level))

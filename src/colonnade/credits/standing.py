@@ -64,6 +64,7 @@ async def open_standing(tx: Tx, wanted: Wanted, *, locking: bool) -> Standing:
     known = {name: _remembered[name] for name in (tx.agency_id, *wanted.workspaces) if name in _remembered}
     asked = _asked(wanted, known)
     found = await standing_store.open_credits(tx, asked, locking=locking)
+    tx.began(standing_store.instant(found["now"]))
     settings = _settings(found["terms"] or (), known)
     at = standing_store.instant(found["at"])
     cycle = None if found["cycle"] is None else standing_store.cycle(found["cycle"])

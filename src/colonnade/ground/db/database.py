@@ -69,6 +69,10 @@ class Tx:
             self._now = await self._connection.fetchval("select now()")
         return self._now
 
+    def began(self, at: datetime) -> None:
+        """Take note of that instant, where another statement has told it, so that nobody has to ask."""
+        self._now = at
+
     async def fetch(self, sql: str, *arguments: Any) -> list[Record]:
         """All rows."""
         return list(await self._connection.fetch(sql, *arguments))
