@@ -160,6 +160,23 @@ async def _caps(installed: Installed, home: Home, *holders: dict[str, str]) -> N
             await credits.set_cap(tx, home.caller, MilliCredits(10**12), **holder)
 
 
+async def _charge(installed: Installed, home: Home, workspace: Workspace) -> str:
+    body = {"workspaceId": workspace.id, "feature": "image", "credits": 1, "reference": "of the world"}
+    return await _asked(installed, home, "/v1/credits/charges", body)
+
+
+async def _hold(installed: Installed, home: Home, workspace: Workspace) -> str:
+    body = {"workspaceId": workspace.id, "feature": "video", "credits": 1, "reference": "held in the world"}
+    return await _asked(installed, home, "/v1/credits/holds", body)
+
+
+async def _asked(installed: Installed, home: Home, path: str, body: dict[str, Any]) -> str:
+    key = await _mint(installed, "charging", home.caller, preset="master")
+    answer = await installed.call(key, "POST", path, json=body)
+    identity: str = answer.json()["id"]
+    return identity
+
+
 async def a_world(installed: Installed, *, name: str) -> World:
     """A fresh agency with one of everything."""
     home = await an_agency(installed.database, name=name)
@@ -189,6 +206,8 @@ async def a_world(installed: Installed, *, name: str) -> World:
         "session_id": await _session(installed, home),
         "template_id": await _template(installed, home, first),
         "alert_id": await _alert(installed, home, first),
+        "charge_id": await _charge(installed, home, first),
+        "hold_id": await _hold(installed, home, first),
     }
     return World(home, first, second, ids, held)
 
