@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import engine_steps, keys, reads, report, scale, usage_reports, verifying
+from bench import engine_steps, keys, reads, report, scale, usage_events, usage_reports, verifying
 from bench.installation import Installation, installed
 from bench.load import HOW_TO_INSTALL, Tick
 from bench.peers.node import CannotHave
@@ -121,6 +121,8 @@ def _told(part: str, home: Installation, scratch: Path, wanted: Wanted, progress
         return report.steps(found, wanted.runs)
     if part == "keys":
         return report.keys(keys.measure(home, _ticking(progress, 4)))
+    if part == "events":
+        return report.events(usage_events.measure(home, plan.rounds, _ticking(progress, 2 * plan.rounds)))
     if part == "reports":
         tick = _ticking(progress, usage_reports.Amount().agencies + 1)
         return report.reports(usage_reports.measure(home, plan.rounds, tick))

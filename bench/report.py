@@ -10,6 +10,7 @@ from bench.keys import KeyCosts
 from bench.reads import BASE, GOAL, Measured, Plan
 from bench.scale import GOALS, LARGE, SMALL, Cost
 from bench.sections import table
+from bench.usage_events import COST_GOAL, ROUTE_GOAL, EventCosts
 from bench.usage_reports import API_MS, DATABASE_MS, RATIO, Amount, ReportCosts
 from bench.verifying import GOAL as TIMES
 from bench.verifying import OURS, THEIRS, Compared
@@ -117,6 +118,30 @@ revocation it was let in for the last time ({len(costs.limited_ms)} keys each): 
 
 def _delays(found: tuple[float, ...]) -> str:
     return f"{median(found):.1f} ms (at most {max(found):.1f})"
+
+
+def events(costs: EventCosts) -> str:
+    """Events told in batches, beside the insert alone."""
+    return f"""A thousand fresh events a batch, over {WORKSPACES} workspaces and four features, one caller, one agency's
+pool; told with all that belongs to it (known again, decided, charged, summed by day, recorded) and merely inserted, in
+turn.
+
+{table(("What", "ms a batch", "Rounds"), _event_rows(costs))}
+
+In the database an event costs {costs.cost:.1f} times a bare insert (goal: at most {COST_GOAL:g},
+{_met(costs.cost <= COST_GOAL)}); the route takes {costs.share:.2f} of the events per second of a route that only inserts
+them (goal: at least {ROUTE_GOAL:g}, {_met(costs.share >= ROUTE_GOAL)}).
+"""
+
+
+def _event_rows(costs: EventCosts) -> Iterator[tuple[str, ...]]:
+    for name, found in (
+        ("told, in the service", costs.told_ms),
+        ("inserted, in the service", costs.inserted_ms),
+        ("told, over HTTP", costs.route_ms),
+        ("inserted, over HTTP", costs.bare_route_ms),
+    ):
+        yield name, f"{median(found):.1f}", _span(found)
 
 
 def reports(costs: ReportCosts) -> str:
