@@ -23,6 +23,7 @@ from colonnade.credits.ledger_seals import (
 from colonnade.credits.statement_files import COLUMNS, Edged, Told, as_cells, as_json
 from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.core.csv_text import csv_text
+from colonnade.ground.core.secrets import Pepper
 from tests.conftest import PEPPER
 
 AGENCY = "agency_01k3n5q7s9v1x3z5b7d9f1h3ja"
@@ -103,7 +104,7 @@ def a_line(version: int, amount: int, balance: int, workspace_id: str = WORKSPAC
     )
 
 
-def blocks_of(lines: Sequence[Line], sizes: Sequence[int]) -> list[Block]:
+def blocks_of(lines: Sequence[Line], sizes: Sequence[int], pepper: Pepper = PEPPER) -> list[Block]:
     """The chain of all the lines of an account, in blocks of these sizes."""
     chain = Chain(AGENCY, lines[0].account_id)
     digests = [digest_of(entry_text(AGENCY, line)) for line in lines]
@@ -111,7 +112,7 @@ def blocks_of(lines: Sequence[Line], sizes: Sequence[int]) -> list[Block]:
     for end in accumulate(sizes):
         start, previous = (blocks[-1].to_version, blocks[-1].hash) if blocks else (0, None)
         made = chain.hash_of(start + 1, previous, digests[start:end])
-        blocks.append(Block(start + 1, end, previous, made, PEPPER.digest(block_text(made)), PEPPER.current))
+        blocks.append(Block(start + 1, end, previous, made, pepper.digest(block_text(made)), pepper.current))
     return blocks
 
 
@@ -147,11 +148,14 @@ def a_statement(
     sizes: Sequence[int] = (1, 3, 3),
     span: tuple[int, int] = (3, 6),
     unfunded: int = 2,
+    pepper: Pepper = PEPPER,
 ) -> Made:
     """The statement of the entries of this span of an account with these amounts, sealed in blocks of these sizes."""
     first, last = span
     lines = all_lines(amounts)
-    blocks = [block for block in blocks_of(lines, sizes) if block.to_version >= first and block.from_version <= last]
+    blocks = [
+        block for block in blocks_of(lines, sizes, pepper) if block.to_version >= first and block.from_version <= last
+    ]
     digests = [digest_of(entry_text(AGENCY, line)) for line in lines]
     edged = [
         Edged(
@@ -187,7 +191,7 @@ def a_statement(
         head_hash=blocks[-1].hash,
         made_at=ENDS + timedelta(minutes=10),
         mac=b"",
-        key_id=PEPPER.current,
+        key_id=pepper.current,
     )
-    signed = replace(head, mac=PEPPER.digest(statement_text(head)))
+    signed = replace(head, mac=pepper.digest(statement_text(head)))
     return Made(signed, edged, [Told.of(AGENCY, line) for line in told], unpaid)
