@@ -262,5 +262,6 @@ async def test_a_workspace_that_is_archived_is_explained_as_it_refuses(database:
             await charging.charge(till, home.caller, a_wish(first, 10_000))
 
     assert explained.refused is not None
-    assert explained.refused.reason == refused.value.reason == "workspace.archived"
+    assert explained.refused.reason == "workspace.archived"
+    assert (explained.refused.reason, explained.refused.sentence) == (refused.value.reason, refused.value.sentence)
     assert (explained.rule, dict(explained.pays)) == (None, {})

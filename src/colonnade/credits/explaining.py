@@ -15,7 +15,7 @@ from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.ids import is_id
 from colonnade.ground.core.refusals import BadField, Refused
 from colonnade.ground.db.database import Tx
-from colonnade.tenancy import keys, workspaces
+from colonnade.tenancy import keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,22 @@ class Explanation:
 async def explain(tx: Tx, caller: Caller, question: Question) -> Explanation:
     """What a charge or a hold of that amount would meet at this moment: the same decision over the same facts."""
     caller.require("credits:read")
-    refused = await _closed(tx, question.workspace_id)
+    if not is_id("ws", question.workspace_id):
+        raise _out_of_reach()
     key_id = await _key(tx, caller, question.key_id)
     amount = question.amount if question.amount is not None else await _price(tx, question.feature)
     wish = Wish(question.workspace_id, question.feature, amount, key_id)
     wanted = Wanted([wish.workspace_id], [wish.feature], [] if key_id is None else [key_id])
     async with tx.widened() as whole:
         standing = await open_standing(whole, wanted, locking=False)
-    return _explained(standing, wish, refused, sees_all=tx.reach.workspace_ids is None)
+    if wish.workspace_id not in standing.terms or not tx.reach.includes(wish.workspace_id):
+        raise _out_of_reach()
+    return _explained(standing, wish, sees_all=tx.reach.workspace_ids is None)
 
 
-def _explained(standing: Standing, wish: Wish, closed: Refused | None, *, sees_all: bool) -> Explanation:
+def _explained(standing: Standing, wish: Wish, *, sees_all: bool) -> Explanation:
+    is_archived = standing.terms[wish.workspace_id].is_archived
+    closed = refusing.archived(wish.workspace_id) if is_archived else None
     limits = rules.limits(standing, wish.workspace_id, wish.by_feature, wish.key_id)
     decided = rules.decide(standing, wish)
     if isinstance(decided, Stopped):
@@ -93,15 +98,8 @@ def _payers(standing: Standing, wish: Wish, allowed: Allowed) -> dict[Source, Mi
     return {source: part for source, part in parts.items() if part > ZERO}
 
 
-async def _closed(tx: Tx, workspace_id: str) -> Refused | None:
-    """The refusal of an archived workspace; one that is out of reach is a mistake of the question."""
-    if not is_id("ws", workspace_id) or not await workspaces.exists(tx, workspace_id):
-        raise BadField("?workspaceId", "is not a workspace within this key's reach")
-    try:
-        await workspaces.ensure_open(tx, workspace_id)
-    except Refused as archived:
-        return archived
-    return None
+def _out_of_reach() -> BadField:
+    return BadField("?workspaceId", "is not a workspace within this key's reach")
 
 
 async def _key(tx: Tx, caller: Caller, key_id: str | None) -> str | None:

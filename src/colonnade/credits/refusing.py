@@ -22,6 +22,12 @@ def refusal(stopped: Stopped) -> Refused:
     return Refused("credits.cap_exceeded" if is_cap else "credits.exhausted", _sentence(stopped), details=details)
 
 
+def archived(workspace_id: str) -> Refused:
+    """The refusal of whatever would take credits for a workspace that is archived."""
+    sentence = "The workspace is archived: it can be read, not written. Restore it first."
+    return Refused("workspace.archived", sentence, details={"workspaceId": workspace_id})
+
+
 def told(limit: Limit) -> dict[str, Any]:
     """The limit in the names of the wire.
 

@@ -11,6 +11,7 @@ from colonnade.credits.charge_model import TILL, ChargeWish, Done, HoldWish, Ref
 from colonnade.credits.deciding import Desk
 from colonnade.credits.model import PriceList
 from colonnade.credits.orders import Ask, Capturing, Order, Refunding, Releasing, is_of_hold, is_of_movement, is_same
+from colonnade.credits.refusing import archived
 from colonnade.credits.rules import Known, Standing
 from colonnade.credits.standing import Wanted, open_standing
 from colonnade.credits.till import Till
@@ -142,8 +143,7 @@ class _Counter:
         if repeated is not None:
             return repeated
         if terms.is_archived:
-            sentence = "The workspace is archived: it can be read, not written. Restore it first."
-            raise Refused("workspace.archived", sentence, details={"workspaceId": order.workspace_id})
+            raise archived(order.workspace_id)
         done = Done(self._made(order), is_new=True)
         if order.key is not None:
             self._done[order.key] = order.ask, done
