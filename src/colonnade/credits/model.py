@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from decimal import ROUND_CEILING, Decimal
 from enum import Enum
 from types import MappingProxyType
@@ -209,13 +209,6 @@ class Cycle:
     starts_on: date
     starts_at: datetime
     ends_at: datetime
-
-
-def cycle_at(at: datetime, zone: tzinfo) -> Cycle:
-    """The calendar month of the zone that the instant lies in."""
-    first = at.astimezone(zone).date().replace(day=1)
-    following = (first + timedelta(days=32)).replace(day=1)
-    return Cycle(first, midnight(first, zone), midnight(following, zone))
 
 
 def midnight(day: date, zone: tzinfo) -> datetime:

@@ -1,12 +1,9 @@
-"""How cycles are kept, and what was taken in them by whom."""
+"""How cycles are kept."""
 
-from collections.abc import Collection
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from colonnade.credits.model import Cycle
-from colonnade.credits.rules import Tally
-from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.db.database import Tx
 
 LAST_CYCLE: Final = """
@@ -16,10 +13,6 @@ order by starts_at desc limit 1
 
 ADD_CYCLE: Final = """
 insert into credit_cycle (agency_id, starts_on, starts_at, ends_at, rule, zone) values ($1, $2, $3, $4, $5, $6)
-"""
-
-TALLIES: Final = """
-select subject, taken, used from credit_tally where agency_id = $1 and cycle = $2 and subject = any ($3::text[])
 """
 
 
@@ -32,9 +25,3 @@ async def last_cycle(tx: Tx, at: datetime) -> Cycle | None:
 async def add_cycle(tx: Tx, cycle: Cycle, rule: dict[str, Any], zone: str) -> None:
     """Let the cycle begin; the agency's credits are locked."""
     await tx.execute(ADD_CYCLE, tx.agency_id, cycle.starts_on, cycle.starts_at, cycle.ends_at, rule, zone)
-
-
-async def tallies(tx: Tx, cycle: date, subjects: Collection[str]) -> dict[str, Tally]:
-    """What these have taken in the cycle; who has taken nothing is not told."""
-    rows = await tx.fetch(TALLIES, tx.agency_id, cycle, list(subjects))
-    return {row["subject"]: Tally(MilliCredits(row["taken"]), MilliCredits(row["used"])) for row in rows}
