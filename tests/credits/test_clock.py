@@ -2,10 +2,12 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from colonnade import credits
 from colonnade.credits import HoldRequest
+from colonnade.credits.expiring import expire
 from colonnade.credits.jobs import AHEAD, begin_cycles, expire_due
 from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.core.ids import new_id
@@ -22,6 +24,8 @@ from tests.credits.homes import (
     used,
     work,
 )
+from tests.credits.invariants import broken
+from tests.runs.run_fixtures import PATIENCE_SECONDS, working
 
 
 async def _soon(database: Database) -> Any:
@@ -214,3 +218,46 @@ async def test_an_agency_that_rests_gets_the_cycle_of_now_and_none_of_those_betw
     _, current = await _cycles(home)
     now = (await database.lookup("select now() as at"))[0]["at"]
     assert current[0] <= now < current[1]
+
+
+async def test_holds_that_end_together_give_back_to_the_one_grant_that_is_over(
+    database: Database, address: Address
+) -> None:
+    home = await a_home(database)
+    first, second = home.workspaces
+    await _a_grant(home, 5_000)
+    await _a_hold(home, first, 2_000)
+    await _a_hold(home, second, 3_000)
+    await let_grants_expire(address, home)
+    await let_holds_expire(address, home)
+
+    async with database.transaction(home.caller.reach) as tx:
+        await expire(tx, home.caller)
+
+    assert await broken(home) == []
+    assert (await account_balances(home)).get(f"held:{first}") is None
+
+
+async def test_a_worker_that_runs_ends_what_is_over_and_mails_what_an_alert_tells(
+    database: Database, address: Address, tmp_path: Path
+) -> None:
+    home = await a_home(database, granted=500)
+    first, _ = home.workspaces
+    await _a_grant(home, 1_000, first)
+    await _a_hold(home, first, 300)
+    async with database.transaction(home.caller.reach) as tx:
+        await credits.create_alert(tx, home.caller, threshold_percent=1, channels=["mail"], workspace_id=first)
+    await let_grants_expire(address, home)
+    await let_holds_expire(address, home)
+    assert (await database.lookup("select * from credits_lag()"))[0]["due"] >= 2
+
+    async with working(address, tmp_path):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await account_balances(home) != {"issued": -500, "pool": 500}:
+                await asyncio.sleep(0.05)
+            await work(home, first, used(100))
+            while not list((tmp_path / "mail").glob("*.eml")):
+                await asyncio.sleep(0.05)
+
+    (mail,) = (tmp_path / "mail").glob("*.eml")
+    assert "Subject: Brand 0 has used 20 % of its credits" in mail.read_text("utf-8")

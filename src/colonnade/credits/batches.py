@@ -101,6 +101,13 @@ class Batch:
         await audit.record_all(tx, [*((house, fact) for fact in self.over if house), *self.facts])
         await alerts.look(tx, self.standing, self.tallied)
 
+    def _back(self) -> dict[str, int]:
+        """What goes back to each lot that is not at hand; several holds may have drawn on the same."""
+        sums: dict[str, int] = {}
+        for part in self.back:
+            sums[part.grant_id] = sums.get(part.grant_id, 0) + part.amount
+        return sums
+
     def _rows(self) -> dict[str, batch_store.Rows]:
         locked = self.standing.pools.values() if self.standing.is_locked else ()
         remaining = {name: rest for pool in locked for name, rest in pool.changes().items()}
@@ -113,7 +120,7 @@ class Batch:
             "balances": [(one.id, one.balance, one.version) for one in self.books.changed()],
             "grants": [batch_store.grant(one, origin) for one, origin in self.grants],
             "remaining": list(remaining.items()),
-            "back": [(one.grant_id, one.amount) for one in self.back],
+            "back": list(self._back().items()),
             "holds": [batch_store.hold(one) for one in self.holds],
             "hold_lots": [row for one in self.holds for row in batch_store.lots(one, self.drawn[one.id])],
             "hold_changes": [batch_store.hold_change(one) for one in self.changed.values()],
