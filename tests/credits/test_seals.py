@@ -21,6 +21,7 @@ from colonnade.ground.core.secrets import Pepper
 from colonnade.ground.db.database import Database
 from tests.conftest import PEPPER
 from tests.credits.homes import Home, a_home, used, work
+from tests.house.sources import sources
 
 A_LINE = Line(
     id="led_01k3n5q7s9v1x3z5b7d9f1h3j5",
@@ -166,6 +167,12 @@ async def test_every_account_has_a_chain_over_all_that_was_entered(
         lines, blocks = await chain_of(home, account)
         assert follows(home, account, lines, blocks), account
     assert [block.to_version for block in blocks] == [1, 2, 3]
+
+
+def test_entries_are_written_by_the_one_statement_that_has_them_wait_for_their_seal() -> None:
+    writers = [source.name for source in sources() if "insert into ledger_entry" in source.text]
+
+    assert writers == ["credits/batch_store.py"]
 
 
 async def test_many_that_write_and_many_that_seal_at_once_make_one_chain(

@@ -40,6 +40,12 @@ BALANCES: Final = """
 update credit_account a set balance = x.balance, version = x.version, updated_at = $2
 from unnest(@1::text[], @2::bigint[], @3::bigint[]) as x (id, balance, version)
 where a.agency_id = $1 and a.id = x.id
+returning a.id, a.workspace_id
+"""
+# Every account that was entered upon waits for its seal; rows are only added, so nobody waits for the sealing.
+UNSEALED: Final = """
+insert into ledger_unsealed (agency_id, workspace_id, account_id)
+select $1, b.workspace_id, b.id from balances b
 """
 
 GRANTS: Final = """
@@ -135,6 +141,7 @@ PARTS: Final[Mapping[str, str]] = {
     "transfers": TRANSFERS,
     "entries": ENTRIES,
     "balances": BALANCES,
+    "unsealed": UNSEALED,
     "grants": GRANTS,
     "remaining": REMAINING,
     "back": BACK,
@@ -148,7 +155,8 @@ PARTS: Final[Mapping[str, str]] = {
     "events": EVENTS,
     "days": DAYS,
 }
-_WITH_COUNTED: Final = ("counted_locked", "counted_changed", "counted_added")
+_FOLLOWING: Final = {"balances": ("unsealed",), "counted": ("counted_locked", "counted_changed", "counted_added")}
+"""Parts that are made of the rows of another."""
 
 
 async def write(tx: Tx, at: datetime, rows: Mapping[str, Rows]) -> list[tuple[Any, str, int, int]]:
@@ -169,7 +177,7 @@ def _statement(named: tuple[str, ...], widths: tuple[int, ...]) -> str:
     is_counted, first = "counted" in named, 3
     for name, width in zip(named, widths, strict=True):
         texts.append((name, _numbered(PARTS[name].replace("@behind", BEHIND if is_counted else ""), first)))
-        texts += [(other, PARTS[other]) for other in _WITH_COUNTED if name == "counted"]
+        texts += [(other, PARTS[other]) for other in _FOLLOWING.get(name, ())]
         first += width
     parts = ", ".join(f"{name} as ({text})" for name, text in texts)
     told = "c.* from _ left join counted_changed c on true" if is_counted else "null as subject from _"

@@ -1,7 +1,7 @@
 -- The seal of the ledger, a chain for each account, and the monthly statements that are made of it.
 
 -- Which accounts have entries that wait for their seal: a row for each account and statement that wrote any, taken away by
--- the sealing. Written by the ledger itself, so that no writer can forget it; rows are only added, so nobody waits.
+-- the sealing. Rows are only added, so nobody waits.
 create table ledger_unsealed (
     agency_id text collate "C" not null,
     workspace_id text collate "C",
@@ -13,15 +13,6 @@ create table ledger_unsealed (
 select enforce_tenancy('ledger_unsealed', 'either');
 grant select, insert on ledger_unsealed to colonnade_app;
 grant select, insert, delete on ledger_unsealed to colonnade_worker;
-
-create function ledger_waits_for_seal() returns trigger language plpgsql set search_path = pg_catalog, public, pg_temp as $$
-begin
-    insert into ledger_unsealed (agency_id, workspace_id, account_id)
-    select distinct a.agency_id, a.workspace_id, a.account_id from added a;
-    return null;
-end $$;
-create trigger ledger_entry_waits_for_seal after insert on ledger_entry referencing new table as added
-    for each statement execute function ledger_waits_for_seal();
 
 -- A block holds entries of an account without a gap. `hash` is a plain SHA-256 over them and the block before, so that
 -- anybody can follow the chain; `mac` is made of it with a key that is not in the database.
