@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Final
 
+from bench.charges import CALL, EACH, GOAL_ALONE, GOAL_CALL, GOAL_EACH, GOAL_TAIL, TOGETHER, ChargeCosts, Setting
 from bench.engine_steps import SLOTS, Steps
 from bench.installation import WORKSPACES
 from bench.keys import KeyCosts
@@ -116,6 +117,41 @@ revocation it was let in for the last time ({len(costs.limited_ms)} keys each): 
 """
 
 
+def charges(costs: ChargeCosts) -> str:
+    """Charges settled together beside charges one by one."""
+    hot = Setting(256)
+    pace = costs.paces[hot, TOGETHER]
+    each, call = costs.ratio(hot, EACH), costs.ratio(hot, CALL)
+    tail = median(one.p99_ms / one.p50_ms for one in pace)
+    alone = 1 / costs.ratio(Setting(1), EACH)
+    head = ("Callers", "Processes", "Disk", "Way", "Charges/s", "p50 ms", "p99 ms", "Ratio")
+    return f"""256 callers at once: {each:.1f} times a transaction for each (goal {GOAL_EACH:g},
+{_met(each >= GOAL_EACH)}), {call:.1f} times one call of the database for each (goal {GOAL_CALL:g},
+{_met(call >= GOAL_CALL)}); p99 is {tail:.1f} times p50 (goal below {GOAL_TAIL:g}, {_met(tail < GOAL_TAIL)}). One caller
+takes {alone:.2f} times as long as with a transaction of its own (goal {GOAL_ALONE:g}, {_met(alone <= GOAL_ALONE)}).
+
+Each way writes the same rows: transfer, two ledger entries, balances, tallies, usage and its roll-up, audit record and
+announcement, under a reference. A bare debit with a ledger row makes {costs.floor[False]:,.0f} a second with pgbench,
+{costs.floor[True]:,.0f} on a slow disk (`commit_delay`).
+
+{table(head, _charge_rows(costs))}
+"""
+
+
+def _charge_rows(costs: ChargeCosts) -> Iterator[tuple[str, ...]]:
+    for (setting, way), paces in costs.paces.items():
+        yield (
+            f"{setting.callers}",
+            f"{setting.processes}",
+            "slow" if setting.slow else "as it is",
+            way,
+            f"{median(one.per_second for one in paces):,.0f}",
+            f"{median(one.p50_ms for one in paces):.1f}",
+            f"{median(one.p99_ms for one in paces):.1f}",
+            "1" if way == TOGETHER else f"{costs.ratio(setting, way):.1f}",
+        )
+
+
 def _delays(found: tuple[float, ...]) -> str:
     return f"{median(found):.1f} ms (at most {max(found):.1f})"
 
@@ -129,8 +165,8 @@ turn.
 {table(("What", "ms a batch", "Rounds"), _event_rows(costs))}
 
 In the database an event costs {costs.cost:.1f} times a bare insert (goal: at most {COST_GOAL:g},
-{_met(costs.cost <= COST_GOAL)}); the route takes {costs.share:.2f} of the events per second of a route that only inserts
-them (goal: at least {ROUTE_GOAL:g}, {_met(costs.share >= ROUTE_GOAL)}).
+{_met(costs.cost <= COST_GOAL)}); the route takes {costs.share:.2f} of the events per second of a route that
+only inserts them (goal: at least {ROUTE_GOAL:g}, {_met(costs.share >= ROUTE_GOAL)}).
 """
 
 
