@@ -22,6 +22,8 @@ from colonnade import credits
 from colonnade.credits import GroupBy, UsageQuery
 from colonnade.credits import routes as credit_routes
 from colonnade.credits.exporting import wire_name, writing
+from colonnade.credits.report_store import statement
+from colonnade.credits.usage_model import Days, UsageQuestion
 from colonnade.ground.db.database import Connection, Database, Record
 from colonnade.ground.web.exports import Format
 from colonnade.ground.web.spooling import SpooledAnswer
@@ -219,6 +221,25 @@ async def test_an_empty_report_is_a_head_or_nothing(database: Database, http: ht
         "csv": "workspaceId,day,credits,events,workspaceName\r\n",
         "ndjson": "",
     }
+
+
+async def test_a_breakdown_can_walk_along_the_key_of_the_roll_up_and_sort_nothing(
+    database: Database, owner: Connection
+) -> None:
+    async with _rolled_up(database, owner, 3) as home:
+        question = UsageQuestion(
+            Days(date(2026, 2, 1), date(2026, 3, 1)), (GroupBy.WORKSPACE, GroupBy.FEATURE, GroupBy.DAY, GroupBy.MONTH)
+        )
+        asked = statement(home.caller.reach, question)
+        async with database.transaction(home.caller.reach, read_only=True) as tx:
+            for other in ("hashagg", "sort", "bitmapscan", "seqscan"):  # of so few rows, other ways are as good
+                await tx.execute(f"set local enable_{other} = off")
+            plan = await tx.fetch(f"explain (analyze, costs off, timing off) {asked.sql}", *asked.arguments)
+
+    text = "\n".join(row[0] for row in plan)
+    assert "Index Only Scan using usage_daily_pkey" in text
+    assert "Sort" not in text
+    assert "Hash" not in text
 
 
 _HEADS: dict[Format, int] = {"csv": 1, "ndjson": 0}
