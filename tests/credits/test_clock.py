@@ -25,6 +25,7 @@ from tests.credits.homes import (
     work,
 )
 from tests.credits.invariants import broken
+from tests.factories import a_workspace
 from tests.runs.run_fixtures import PATIENCE_SECONDS, working
 
 
@@ -242,7 +243,8 @@ async def test_a_worker_that_runs_ends_what_is_over_and_mails_what_an_alert_tell
     database: Database, address: Address, tmp_path: Path
 ) -> None:
     home = await a_home(database, granted=500)
-    first, _ = home.workspaces
+    name = f"Brand {new_id('ws')[-8:]}"
+    first = (await a_workspace(database, home.origin, name=name)).id
     await _a_grant(home, 1_000, first)
     await _a_hold(home, first, 300)
     async with database.transaction(home.caller.reach) as tx:
@@ -256,8 +258,9 @@ async def test_a_worker_that_runs_ends_what_is_over_and_mails_what_an_alert_tell
             while await account_balances(home) != {"issued": -500, "pool": 500}:
                 await asyncio.sleep(0.05)
             await work(home, first, used(100))
-            while not list((tmp_path / "mail").glob("*.eml")):
+            while not [mail for mail in _mails(tmp_path) if f"Subject: {name} has used 20 % of its credits" in mail]:
                 await asyncio.sleep(0.05)
 
-    (mail,) = (tmp_path / "mail").glob("*.eml")
-    assert "Subject: Brand 0 has used 20 % of its credits" in mail.read_text("utf-8")
+
+def _mails(folder: Path) -> list[str]:
+    return [path.read_text("utf-8") for path in (folder / "mail").glob("*.eml")]
