@@ -121,9 +121,7 @@ def _told(part: str, home: Installation, scratch: Path, wanted: Wanted, progress
         found = asyncio.run(engine_steps.measure(home.address, _ROUNDS_OF_STEPS, wanted.runs, tick))
         return report.steps(found, wanted.runs)
     if part == "charges":
-        rounds = min(plan.rounds, _ROUNDS_OF_CHARGES)
-        tick = _ticking(progress, rounds * len(charges.SETTINGS))
-        return report.charges(charges.measure(home, rounds, plan.seconds, tick))
+        return _told_of_charges(home, plan, progress)
     if part == "keys":
         return report.keys(keys.measure(home, _ticking(progress, 4)))
     if part in {"events", "reports"}:
@@ -136,6 +134,12 @@ def _told_of_usage(part: str, home: Installation, rounds: int, progress: Progres
         return report.events(usage_events.measure(home, rounds, _ticking(progress, 2 * rounds)))
     tick = _ticking(progress, usage_reports.Amount().agencies + 1)
     return report.reports(usage_reports.measure(home, rounds, tick))
+
+
+def _told_of_charges(home: Installation, plan: Plan, progress: Progress) -> str:
+    rounds = min(plan.rounds, _ROUNDS_OF_CHARGES)
+    tick = _ticking(progress, rounds * len(charges.SETTINGS))
+    return report.charges(charges.measure(home, rounds, plan.seconds, tick))
 
 
 def _ticking(progress: Progress, total: int) -> Tick:

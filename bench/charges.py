@@ -30,9 +30,10 @@ from colonnade.settings import Settings
 from colonnade.tenancy import agencies
 
 CALLERS: Final = (1, 16, 256)
-GOALS: Final = {"transaction": 20.0, "call": 12.0}
-ONE_CALLER_GOAL: Final = 1.3
-TAIL_GOAL: Final = 5.0
+GOAL_EACH: Final = 20.0
+GOAL_CALL: Final = 12.0
+GOAL_ALONE: Final = 1.3
+GOAL_TAIL: Final = 5.0
 
 TOGETHER: Final = "settled together"
 EACH: Final = "a transaction for each"
