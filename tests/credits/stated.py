@@ -143,6 +143,13 @@ def events(count: int) -> list[Unfunded]:
     ]
 
 
+def _digest_over(unpaid: Sequence[Unfunded]) -> bytes | None:
+    digest: bytes | None = None
+    for event in unpaid:
+        digest = unfunded_digest(digest, WORKSPACE, event)
+    return digest
+
+
 def a_statement(
     amounts: Sequence[int] = (1500, 200, 300, -200, 700, 1, 5),
     sizes: Sequence[int] = (1, 3, 3),
@@ -166,9 +173,6 @@ def a_statement(
         for block in blocks
     ]
     told, unpaid = lines[first - 1 : last], events(unfunded)
-    digest: bytes | None = None
-    for event in unpaid:
-        digest = unfunded_digest(digest, WORKSPACE, event)
     head = Statement(
         agency_id=AGENCY,
         workspace_id=WORKSPACE,
@@ -186,7 +190,7 @@ def a_statement(
             unfunded,
             MilliCredits(10 * unfunded),
         ),
-        unfunded_digest=digest,
+        unfunded_digest=_digest_over(unpaid),
         previous_hash=blocks[0].previous_hash,
         head_hash=blocks[-1].hash,
         made_at=ENDS + timedelta(minutes=10),
