@@ -68,7 +68,7 @@ quick: .venv/.dev
 check: lint quick
 
 test: lint
-	@$(BIN)/python tools/browser.py
+	@$(BIN)/python tools/programs.py
 	@$(BIN)/pytest -n 2 --timeout 300
 
 bench: .venv/.dev

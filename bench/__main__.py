@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import engine_steps, keys, reads, report, scale, verifying
+from bench import charges, engine_steps, keys, reads, report, scale, usage_events, usage_reports, verifying
 from bench.installation import Installation, installed
 from bench.load import HOW_TO_INSTALL, Tick
 from bench.peers.node import CannotHave
@@ -26,6 +26,7 @@ from bench.sections import TITLES, circumstances, save
 RESULTS: Final = Path(__file__).with_name("results.md")
 _ROUNDS_ALONE: Final = 3
 _ROUNDS_OF_STEPS: Final = 3
+_ROUNDS_OF_CHARGES: Final = 3
 
 out: Final = Console(width=120)
 err: Final = Console(stderr=True)
@@ -119,9 +120,26 @@ def _told(part: str, home: Installation, scratch: Path, wanted: Wanted, progress
         tick = _ticking(progress, 2 * _ROUNDS_OF_STEPS)
         found = asyncio.run(engine_steps.measure(home.address, _ROUNDS_OF_STEPS, wanted.runs, tick))
         return report.steps(found, wanted.runs)
+    if part == "charges":
+        return _told_of_charges(home, plan, progress)
     if part == "keys":
         return report.keys(keys.measure(home, _ticking(progress, 4)))
+    if part in {"events", "reports"}:
+        return _told_of_usage(part, home, plan.rounds, progress)
     return report.peers(plan, verifying.measure(home, scratch, plan, _ticking(progress, 2 * plan.rounds)))
+
+
+def _told_of_usage(part: str, home: Installation, rounds: int, progress: Progress) -> str:
+    if part == "events":
+        return report.events(usage_events.measure(home, rounds, _ticking(progress, 2 * rounds)))
+    tick = _ticking(progress, usage_reports.Amount().agencies + 1)
+    return report.reports(usage_reports.measure(home, rounds, tick))
+
+
+def _told_of_charges(home: Installation, plan: Plan, progress: Progress) -> str:
+    rounds = min(plan.rounds, _ROUNDS_OF_CHARGES)
+    tick = _ticking(progress, rounds * len(charges.SETTINGS))
+    return report.charges(charges.measure(home, rounds, plan.seconds, tick))
 
 
 def _ticking(progress: Progress, total: int) -> Tick:

@@ -4,12 +4,15 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Final
 
+from bench.charges import CALL, EACH, GOAL_ALONE, GOAL_CALL, GOAL_EACH, GOAL_TAIL, TOGETHER, ChargeCosts, Setting
 from bench.engine_steps import SLOTS, Steps
 from bench.installation import WORKSPACES
 from bench.keys import KeyCosts
 from bench.reads import BASE, GOAL, Measured, Plan
 from bench.scale import GOALS, LARGE, SMALL, Cost
 from bench.sections import table
+from bench.usage_events import COST_GOAL, ROUTE_GOAL, EventCosts
+from bench.usage_reports import API_MS, DATABASE_MS, RATIO, Amount, ReportCosts
 from bench.verifying import GOAL as TIMES
 from bench.verifying import OURS, THEIRS, Compared
 
@@ -114,8 +117,93 @@ revocation it was let in for the last time ({len(costs.limited_ms)} keys each): 
 """
 
 
+def charges(costs: ChargeCosts) -> str:
+    """Charges settled together beside charges one by one."""
+    hot = Setting(256)
+    pace = costs.paces[hot, TOGETHER]
+    each, call = costs.ratio(hot, EACH), costs.ratio(hot, CALL)
+    tail = median(one.p99_ms / one.p50_ms for one in pace)
+    alone = 1 / costs.ratio(Setting(1), EACH)
+    head = ("Callers", "Processes", "Disk", "Way", "Charges/s", "p50 ms", "p99 ms", "Ratio")
+    return f"""256 callers at once: {each:.1f} times a transaction for each (goal {GOAL_EACH:g},
+{_met(each >= GOAL_EACH)}), {call:.1f} times one call of the database for each (goal {GOAL_CALL:g},
+{_met(call >= GOAL_CALL)}); p99 is {tail:.1f} times p50 (goal below {GOAL_TAIL:g}, {_met(tail < GOAL_TAIL)}). One caller
+takes {alone:.2f} times as long as with a transaction of its own (goal {GOAL_ALONE:g}, {_met(alone <= GOAL_ALONE)}).
+
+Each way writes the same rows: transfer, two ledger entries, balances, tallies, usage and its roll-up, audit record and
+announcement, under a reference. A bare debit with a ledger row makes {costs.floor[False]:,.0f} a second with pgbench,
+{costs.floor[True]:,.0f} on a slow disk (`commit_delay`).
+
+{table(head, _charge_rows(costs))}
+"""
+
+
+def _charge_rows(costs: ChargeCosts) -> Iterator[tuple[str, ...]]:
+    for (setting, way), paces in costs.paces.items():
+        yield (
+            f"{setting.callers}",
+            f"{setting.processes}",
+            "slow" if setting.slow else "as it is",
+            way,
+            f"{median(one.per_second for one in paces):,.0f}",
+            f"{median(one.p50_ms for one in paces):.1f}",
+            f"{median(one.p99_ms for one in paces):.1f}",
+            "1" if way == TOGETHER else f"{costs.ratio(setting, way):.1f}",
+        )
+
+
 def _delays(found: tuple[float, ...]) -> str:
     return f"{median(found):.1f} ms (at most {max(found):.1f})"
+
+
+def events(costs: EventCosts) -> str:
+    """Events told in batches, beside the insert alone."""
+    return f"""A thousand fresh events a batch, over {WORKSPACES} workspaces and four features, one caller, one agency's
+pool; told with all that belongs to it (known again, decided, charged, summed by day, recorded) and merely inserted, in
+turn.
+
+{table(("What", "ms a batch", "Rounds"), _event_rows(costs))}
+
+In the database an event costs {costs.cost:.1f} times a bare insert (goal: at most {COST_GOAL:g},
+{_met(costs.cost <= COST_GOAL)}); the route takes {costs.share:.2f} of the events per second of a route that
+only inserts them (goal: at least {ROUTE_GOAL:g}, {_met(costs.share >= ROUTE_GOAL)}).
+"""
+
+
+def _event_rows(costs: EventCosts) -> Iterator[tuple[str, ...]]:
+    for name, found in (
+        ("told, in the service", costs.told_ms),
+        ("inserted, in the service", costs.inserted_ms),
+        ("told, over HTTP", costs.route_ms),
+        ("inserted, over HTTP", costs.bare_route_ms),
+    ):
+        yield name, f"{median(found):.1f}", _span(found)
+
+
+def reports(costs: ReportCosts) -> str:
+    """A month of a large agency, from the roll-up and from the events."""
+    amount, files = Amount(), ", ".join(f"{seconds:.1f} s as {name}" for name, seconds in costs.formats_s.items())
+    return f"""{amount.events:,} events of ninety days, {amount.hot:,} of them of one agency with a hundred workspaces,
+the others of {amount.agencies - 1} more. That agency asks for thirty days by workspace, feature and day:
+{costs.groups:,} rows, {costs.megabytes:.1f} MB of JSON, summed of {costs.read:,} rows of the roll-up, which tells keys
+and models apart.
+
+{table(("What", "Median", "Rounds", "Goal"), _report_rows(costs))}
+
+By key and model besides, as a file: {files}.
+"""
+
+
+def _report_rows(costs: ReportCosts) -> Iterator[tuple[str, ...]]:
+    limits = (("ms over HTTP, one caller", costs.api_ms, API_MS), ("ms in PostgreSQL", costs.database_ms, DATABASE_MS))
+    for name, found, most in limits:
+        yield name, f"{median(found):.1f}", _span(found), f"at most {most:g} ({_met(median(found) <= most)})"
+    yield "ms in PostgreSQL, from the events", f"{median(costs.raw_ms):,.0f}", _span(costs.raw_ms), ""
+    yield "events by roll-up", f"{costs.ratio:.0f}", "", f"at least {RATIO:g} ({_met(costs.ratio >= RATIO)})"
+
+
+def _span(found: tuple[float, ...]) -> str:
+    return f"{min(found):,.1f} to {max(found):,.1f}"
 
 
 def peers(plan: Plan, found: Compared) -> str:

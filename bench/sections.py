@@ -22,6 +22,9 @@ TITLES: Final[Mapping[str, str]] = {
     "steps": "Durable runs",
     "scale": "A grown installation",
     "keys": "Keys",
+    "charges": "Charges on one hot pool",
+    "events": "Events of usage",
+    "reports": "Reports of usage",
     "peers": "Verifying keys beside Better Auth",
 }
 """Every part that can be measured, and its heading."""

@@ -38,7 +38,7 @@ async def _make_template(address: Address) -> None:
 
 LONG = re.compile(
     r"tests/(hostile|ops|journeys)/|tests/audit/test_exports|tests/house/test_(matrix|budgets)|tests/sweep/test_whole"
-    r"|tests/ground/test_(embedded|migrating|outgoing_client)"
+    r"|tests/credits/test_machine|tests/ground/test_(embedded|migrating|outgoing_client)"
     r"|tests/runs/test_(worker|engine_(leases|waits)|writing_hosted|invocations_(failing|cancel)|bulk_following)"
 )
 """What takes long: left out of the everyday loop, never of the whole."""

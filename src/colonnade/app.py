@@ -84,6 +84,7 @@ class Server:
         self.activity = workspaces.Activity(self.database)
         self.house = House(self.database, workspaces.WorkspaceFinder(self.database).find)
         self.reader = workspaces.WorkspaceReader(self.database)
+        self.till = credits.open_till(self.database)
         self.metrics = Metrics()
         self.log: BatchWriter[dict[str, Any]] = BatchWriter("request log", self._write_log)
 
@@ -100,7 +101,8 @@ class Server:
         await self.sessions.start()
 
     async def close(self) -> None:
-        """Write what is noted and disconnect."""
+        """Settle what waits, write what is noted and disconnect."""
+        await self.till.close()
         await self.desk.entrance.close()
         await self.sessions.close()
         await self.keeper.close()
@@ -128,6 +130,13 @@ class Server:
         found = rows[0]["number"]
         return Check(found == newest, "answers" if found == newest else f"has migration {found}, wanted is {newest}")
 
+    async def charges_are_settled(self) -> Check:
+        """Whether charges that wait are settled soon."""
+        state = self.till.state()
+        says = f"{state.waiting} wait, the oldest for {state.oldest_seconds:.1f} s"
+        failing = f"; not settled for {state.failing_seconds:.0f} s" if state.failing_seconds else ""
+        return Check(not state.failing_seconds, says + failing)
+
     async def keys_are_heard(self) -> Check:
         """Whether changes of keys reach this process; without that it asks the database each time."""
         listening = self.keeper.ring.is_listening
@@ -139,6 +148,18 @@ class Server:
         says = f"{row['unsealed']} entries wait for their seal, the oldest for {row['oldest_seconds']:.1f} s"
         broken = f"; {row['broken']} logs were found changed, see `colonnade audit verify --all`"
         return Check(row["oldest_seconds"] < WORKERS_LATE_SECONDS, says + (broken if row["broken"] else ""))
+
+    async def ledger_is_sealed(self) -> Check:
+        """How much of the ledger waits for its seal; an account that was found changed keeps nobody out."""
+        row = (await self.database.lookup("select * from ledger_lag()"))[0]
+        says = f"{row['accounts']} accounts wait for their seal, the oldest for {row['oldest_seconds']:.1f} s"
+        return Check(ok=True, says=says)
+
+    async def credits_end_in_time(self) -> Check:
+        """Whether grants and holds end soon after their time; till then nothing is drawn from the one or the other."""
+        row = (await self.database.lookup("select * from credits_lag()"))[0]
+        says = f"{row['due']} grants and holds are past their time, the oldest for {row['oldest_seconds']:.1f} s"
+        return Check(row["oldest_seconds"] < WORKERS_LATE_SECONDS, says)
 
     async def workers_follow(self) -> Check:
         """Whether a background process is alive; without one runs wait, while everything else is served."""
@@ -197,6 +218,7 @@ def create(settings: Settings, address: Address) -> ASGIApp:
     app = assemble(server.house, routers(), lifespan)
     _tell_slices(app, settings)
     setattr(app.state, workspaces_routes.READER, server.reader)
+    setattr(app.state, credits.TILL_STATE, server.till)
     setattr(app.state, sessions.STATE, server.desk)
     setattr(app.state, keys_routes.PARTNER, PartnerKeys(server.outgoing, settings.leak_keys_url))
     account.mount(app, version("colonnade"))
@@ -205,9 +227,12 @@ def create(settings: Settings, address: Address) -> ASGIApp:
     logos.mount(app, functools.partial(agencies.find_logo, server.database))
     probes = {
         "database": server.database_answers,
+        "charges": server.charges_are_settled,
         "keys": server.keys_are_heard,
         "workers": server.workers_follow,
         "audit log": server.log_is_sealed,
+        "credits": server.credits_end_in_time,
+        "ledger": server.ledger_is_sealed,
     }
     status.mount(app, probes, server.metrics)
     envelope = EnvelopeOptions(settings.trusted_proxies, body_limit(app, MOST_BYTES), ERROR_SHAPES)

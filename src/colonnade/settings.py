@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from colonnade.credits import FEWEST_MONTHS
 from colonnade.ground.core.envelope import MasterKeys
 from colonnade.ground.core.secrets import Pepper
 from colonnade.ground.db import external
@@ -111,6 +112,12 @@ class Settings(BaseSettings):
     runs_per_workspace: int = Field(4, ge=1, le=10_000, description="Runs of one workspace that may be active at once.")
     approval_timeout_days: float = Field(7, gt=0, le=365, description="After how long an undecided approval expires.")
     request_log_days: int = Field(90, ge=1, le=3650, description="How long the request log is kept.")
+    usage_months: int = Field(
+        25,
+        ge=FEWEST_MONTHS,
+        le=1200,
+        description="For how many whole months events of usage are kept; sums by day and the ledger stay for ever.",
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="How log lines look; `auto` is `console` on a terminal and `json` elsewhere."
     )

@@ -15,6 +15,8 @@ import structlog
 from colonnade import credits
 from colonnade.brand import content
 from colonnade.brand.content import FolderPublisher, Publishers
+from colonnade.credits.jobs import begin_cycles, expire_due
+from colonnade.credits.seal_jobs import LedgerSealer, make_statements
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.secrets import Pepper, Secret
 from colonnade.ground.db.address import Address
@@ -49,6 +51,8 @@ _CLEAN_SECONDS: Final = 600.0
 _BATCH: Final = 5000
 _SEAL_SECONDS: Final = 0.3
 _LATER_SECONDS: Final = 1.0
+_CYCLE_SECONDS: Final = 15.0
+_STATEMENT_SECONDS: Final = 60.0
 
 REACTIONS: Final[Reactions] = {**{event: [queue_mail] for event in MAILED}, "templates.updated": [follow_template]}
 """What follows from which fact, by the name of the event."""
@@ -95,6 +99,7 @@ class WorkerProcessOptions:
     drain_seconds: float = 20.0
     approval_seconds: int = 7 * 86_400
     request_log_days: int = 90
+    usage_months: int = 25
     most_connections: int = 10
     through_pooler: bool = False
 
@@ -114,6 +119,7 @@ def options_from(settings: Settings, address: Address, pepper: Pepper, masters: 
         lease_seconds=settings.lease_seconds,
         approval_seconds=round(settings.approval_timeout_days * 86_400),
         request_log_days=settings.request_log_days,
+        usage_months=settings.usage_months,
         most_connections=settings.database_connections,
         through_pooler=settings.database_pooled and settings.database_direct_url is None,
     )
@@ -193,7 +199,7 @@ class BackgroundProcess:
             await self.database.close()
 
     async def _work(self, stopping: asyncio.Event) -> None:
-        engine, sealer = self._engine(), Sealer(self.database)
+        engine, sealer, ledgers = self._engine(), Sealer(self.database), LedgerSealer(self.database)
         heard = functools.partial(note_life, self._activity)
         announcing = functools.partial(announce, self.database, engine.worker_id, self._reactions, heard)
         _log.info("worker.started", worker=engine.worker_id)
@@ -207,7 +213,19 @@ class BackgroundProcess:
                 group.create_task(self._steadily("purging", self._purge), name="erase purged workspaces"),
                 group.create_task(self._steadily("deploying", self._deploy), name="deploy templates"),
                 group.create_task(self._steadily("sealing", sealer.round, _SEAL_SECONDS), name="seal the audit log"),
+                group.create_task(self._steadily("sealing ledgers", ledgers.round), name="seal the ledgers"),
+                group.create_task(
+                    self._steadily("making statements", self._make_statements, _STATEMENT_SECONDS),
+                    name="make statements",
+                ),
                 group.create_task(self._steadily("sending mail", self._send_mail), name="send mail"),
+                group.create_task(self._steadily("ending credits", self._expire), name="end grants and holds"),
+                group.create_task(
+                    self._steadily("beginning cycles", self._begin_cycles, _CYCLE_SECONDS), name="cycles"
+                ),
+                group.create_task(
+                    self._steadily("keeping months", self._keep_months, _CLEAN_SECONDS), name="keep months"
+                ),
             ]
             await stopping.wait()
             engine.stop()
@@ -253,6 +271,18 @@ class BackgroundProcess:
     async def _deploy(self) -> int:
         return await deploy_due(self.database)
 
+    async def _expire(self) -> int:
+        return await expire_due(self.database)
+
+    async def _begin_cycles(self) -> int:
+        return await begin_cycles(self.database)
+
+    async def _keep_months(self) -> int:
+        return await credits.keep_usage_months(self.database, self._options.usage_months)
+
+    async def _make_statements(self) -> int:
+        return await make_statements(self.database)
+
     async def _purge(self) -> int:
         return await purge_due(self.database, purge_steps(self._options.published))
 
@@ -286,6 +316,8 @@ class BackgroundProcess:
         while await pool.fetchval(FORGET_SESSIONS, sessions.IDLE, _BATCH) == _BATCH:
             continue
         while await forget_mail(self.database, _BATCH) == _BATCH:
+            continue
+        while await credits.forget_event_ids(self.database, _BATCH) == _BATCH:
             continue
         async with pool.acquire() as connection:
             while await gateway.clean(connection) > 0:

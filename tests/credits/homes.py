@@ -1,6 +1,9 @@
 """Agencies with workspaces and credits, each fresh, for the tests of this slice."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -85,13 +88,40 @@ async def available(home: Home, workspace_id: str) -> int:
         return await credits.available(tx, home.caller, workspace_id)
 
 
-async def let_grants_expire(address: Address, home: Home) -> None:
-    """Let the time of every grant with an end be over; only the owner of the tables can turn the clock."""
+@contextlib.asynccontextmanager
+async def turning_the_clock(address: Address, home: Home) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """The owner of the tables inside the agency: nobody else can turn the clock."""
     owner = await asyncpg.connect(**address.arguments("colonnade_owner"))
-    async with owner.transaction():
-        await owner.execute("select set_config('app.agency_id', $1, true)", home.agency_id)
-        await owner.execute("select set_config('app.workspace_ids', '*', true)")
+    try:
+        async with owner.transaction():
+            await owner.execute("select set_config('app.agency_id', $1, true)", home.agency_id)
+            await owner.execute("select set_config('app.workspace_ids', '*', true)")
+            yield owner
+    finally:
+        await owner.close()
+
+
+async def let_grants_expire(address: Address, home: Home) -> None:
+    """Let the time of every grant with an end be over."""
+    async with turning_the_clock(address, home) as owner:
         await owner.execute(
             "update credit_grant set expires_at = now() - interval '1 second' where expires_at is not null"
         )
-    await owner.close()
+
+
+async def let_holds_expire(address: Address, home: Home) -> None:
+    """Let the time of every hold with an end be over."""
+    async with turning_the_clock(address, home) as owner:
+        await owner.execute(
+            "update credit_hold set expires_at = now() - interval '1 second' where expires_at is not null"
+        )
+
+
+async def let_cycles_end(address: Address, home: Home, *, after: timedelta = timedelta(0)) -> None:
+    """Let the last cycle end so long from now on, or have ended: all of its time lies so much earlier."""
+    async with turning_the_clock(address, home) as owner:
+        await owner.execute(
+            """update credit_cycle c set starts_at = starts_at - l.by, ends_at = ends_at - l.by
+               from (select max(ends_at) - (now() + $1::interval) as by from credit_cycle) l""",
+            after,
+        )

@@ -150,8 +150,8 @@ async def test_usage_is_asked_by_days_moments_and_groups(database: Database, htt
         answer = await http.get("/v1/usage", headers=key, params=params)
         assert answer.status_code == 200
         assert answer.json()["data"] == [
-            {"feature": "generation", "model": "=small", "credits": 2.5, "events": 1},
             {"feature": "generation", "model": None, "credits": 1, "events": 1},
+            {"feature": "generation", "model": "=small", "credits": 2.5, "events": 1},
             {"feature": "publish", "model": None, "credits": 0.5, "events": 1},
         ]
     narrowed = await http.get("/v1/usage", headers={**key, "x-workspace-id": home.workspaces[1]})
@@ -168,7 +168,7 @@ async def test_usage_as_csv_holds_no_formula(database: Database, http: httpx2.As
     header, *rows = csv.reader(io.StringIO(answer.text, newline=""))
     assert header == ["workspaceId", "model", "credits", "events", "workspaceName"]
     assert all(row[4] for row in rows)
-    assert [row[1:4] for row in rows] == [["'=small", "2.5", "1"], ["", "0.5", "1"], ["", "1", "1"]]
+    assert [row[1:4] for row in rows] == [["", "0.5", "1"], ["'=small", "2.5", "1"], ["", "1", "1"]]
 
 
 async def test_bad_questions_about_usage_name_their_parameters(database: Database, http: httpx2.AsyncClient) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from colonnade.credits.counting import settling
+from colonnade.credits.cycles import CycleRule, aligned, following
 from colonnade.credits.lots import Draw, Lot, Pool, give_back
-from colonnade.credits.model import PRICES, PriceList, cycle_at
-from colonnade.ground.core.amounts import MilliCredits
+from colonnade.credits.model import PRICES, Hold, HoldState, PriceList
+from colonnade.ground.core.amounts import ZERO, MilliCredits
 from colonnade.ground.core.csv_text import csv_text
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -22,19 +24,46 @@ MINUTES = st.integers(0, 60 * 24 * 366 * 80)
 ZONES = st.sampled_from(["UTC", "America/St_Johns", "Pacific/Apia", "Europe/Berlin", "Pacific/Kiritimati"])
 
 
-@given(MINUTES.map(lambda minutes: datetime(2000, 1, 2, tzinfo=UTC) + timedelta(minutes=minutes)), ZONES)
-def test_a_cycle_holds_its_instant_and_the_next_begins_where_it_ends(at: datetime, name: str) -> None:
+RULES = st.one_of(
+    st.integers(1, 28).map(lambda day: CycleRule(anchor_day=day)),
+    st.builds(
+        lambda days, anchor: CycleRule("rolling", days, anchor=anchor),
+        st.integers(1, 366),
+        st.dates(date(2000, 1, 1), date(2060, 1, 1)),
+    ),
+)
+INSTANTS = MINUTES.map(lambda minutes: datetime(2000, 1, 2, tzinfo=UTC) + timedelta(minutes=minutes))
+
+
+@given(RULES, INSTANTS, ZONES)
+def test_cycles_of_a_rule_follow_each_other_without_a_gap(rule: CycleRule, at: datetime, name: str) -> None:
     zone = ZoneInfo(name)
 
-    cycle = cycle_at(at, zone)
+    cycle = aligned(rule, zone, at)
+    later = following(rule, zone, cycle, cycle.ends_at)
 
     assert cycle.starts_at <= at < cycle.ends_at
-    assert cycle_at(cycle.ends_at, zone).starts_at == cycle.ends_at
-    assert cycle.starts_on.day == 1
+    assert (later.starts_at, later.starts_on) == (cycle.ends_at, aligned(rule, zone, cycle.ends_at).starts_on)
+    assert CycleRule.of(rule.to_json()) == rule
+
+
+@given(RULES, RULES, INSTANTS, ZONES, ZONES, st.integers(0, 500_000))
+def test_another_rule_counts_from_the_end_of_the_running_cycle(
+    old: CycleRule, new: CycleRule, at: datetime, here: str, there: str, idle_minutes: int
+) -> None:
+    last = aligned(old, ZoneInfo(here), at)
+    then = last.ends_at + timedelta(minutes=idle_minutes)
+
+    fresh = following(new, ZoneInfo(there), last, then)
+
+    assert last.ends_at <= fresh.starts_at <= then < fresh.ends_at
+    assert fresh.ends_at - fresh.starts_at >= timedelta(hours=22)
+    assert fresh.starts_on > last.starts_on
+    assert aligned(new, ZoneInfo(there), fresh.ends_at).starts_at == fresh.ends_at
 
 
 def test_a_month_of_the_zone_is_not_a_month_of_greenwich() -> None:
-    cycle = cycle_at(datetime(2026, 2, 28, 23, 30, tzinfo=UTC), ZoneInfo("Europe/Berlin"))
+    cycle = aligned(CycleRule(), ZoneInfo("Europe/Berlin"), datetime(2026, 2, 28, 23, 30, tzinfo=UTC))
 
     assert (cycle.starts_on.month, cycle.ends_at) == (3, datetime(2026, 3, 31, 22, tzinfo=UTC))
 
@@ -76,6 +105,50 @@ def test_what_goes_back_fits_into_what_was_drawn(amounts: list[int], data: st.Da
 
     assert sum(parts.values()) == back
     assert all(parts.get(draw.grant_id, 0) <= draw.amount for draw in draws)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.integers(0, 50), min_size=1), st.data())
+def test_what_a_hold_counts_for_caps_never_grows_when_it_ends(parts: dict[str, int], data: st.DataObject) -> None:
+    amount = sum(parts.values())
+    captured = {"a": data.draw(st.integers(0, amount))}
+    captured["z"] = data.draw(st.integers(0, amount - captured["a"]))
+    total = sum(captured.values())
+    borrowed = data.draw(st.integers(0, amount))
+    hold = a_hold(amount, borrowed, {name: MilliCredits(part) for name, part in parts.items()})
+    used = {name: MilliCredits(part) for name, part in captured.items()}
+
+    counts = {count.subject: count for count in settling(hold, used, MilliCredits(amount - total))}
+
+    features = [counts[f"agency#{name}"] for name in parts]
+    pools = [counts[name] for name in ("pool:ws_1", "pool") if name in counts]
+    assert all(0 <= count.used <= parts[name] for name, count in zip(parts, features, strict=True))
+    for level in ([counts["agency"]], features, pools):
+        assert all(count.taken <= 0 for count in level)
+        assert sum(count.taken for count in level) == total - amount
+        assert sum(count.used for count in level) == total
+
+
+def a_hold(amount: int, borrowed: int, parts: dict[str, MilliCredits]) -> Hold:
+    """An open hold on a workspace's own pool."""
+    return Hold(
+        id="hold_1",
+        workspace_id="ws_1",
+        pool_id="pool:ws_1",
+        amount=MilliCredits(amount),
+        captured=ZERO,
+        released=ZERO,
+        state=HoldState.OPEN,
+        reference="inv_1",
+        feature="a",
+        run_id="inv_1",
+        key_id=None,
+        cycle=NOON.date(),
+        expires_at=None,
+        settled_at=None,
+        created_at=NOON,
+        borrowed=MilliCredits(borrowed),
+        parts=parts,
+    )
 
 
 CELLS = st.text(alphabet=st.one_of(st.sampled_from("=+-@\t\r\n\",' "), st.characters(codec="utf-8")), max_size=12)

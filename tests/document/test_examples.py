@@ -62,7 +62,10 @@ async def _call(installed: Installed, world: World, operation: Described, body: 
     key = world.keys["master"]
     sent = {"json": _with_ids_of(world, body)} if body is not None else FILES.get(operation.name, {})
     headers = operation.headers(world.first.id, key)
-    return await installed.call(key, operation.method, operation.of(world.ids), headers=headers, **sent)
+    params = operation.needed({"ws": world.first.id})
+    return await installed.call(
+        key, operation.method, operation.of(world.ids), headers=headers, params=params or None, **sent
+    )
 
 
 @pytest.mark.parametrize(("operation", "body"), CASES)

@@ -1,5 +1,6 @@
 """What a migrated database says of itself: tables, columns, keys, references, policies, rights, functions."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -89,6 +90,11 @@ class Table:
     keys: tuple[Key, ...]
     policies: tuple[Policy, ...]
     rights: dict[str, frozenset[str]]
+
+    @property
+    def is_month(self) -> bool:
+        """Whether it holds one month of usage; such come and go."""
+        return self.is_partition and re.fullmatch(r"usage_event_\d{4}_\d{2}", self.name) is not None
 
     @property
     def primary(self) -> tuple[str, ...]:

@@ -23,13 +23,15 @@ LATER_SCOPES: Final = {
     *("links:create", "links:delete", "links:edit", "links:read", "links:tokens"),
     *("keywords:read", "keywords:write", "outreach:read", "outreach:write", "research:read", "research:write"),
     *("reports:read", "reports:write", "webhooks:read", "webhooks:write"),
-    *("credits:cap", "usage:write"),
 }
 LATER_PREFIXES: Final = {
-    *("alert", "areq", "cap", "client", "file", "form", "kw", "page", "rfn", "sched", "skill"),
-    *("stmt", "whk"),
+    *("areq", "client", "file", "form", "kw", "page", "rfn", "sched", "skill"),
+    "whk",
 }
-LATER_REASONS: Final = {"credits.cap_exceeded"}
+LATER_REASONS: Final[set[str]] = set()
+LATER_EVENTS: Final = {
+    "usage.exported",
+}
 """Written down with the contract; their storeys are to come. What comes into use leaves the list."""
 
 BY_THEIR_STATE: Final = {"runs.succeeded", "runs.failed", "runs.cancelled"}
@@ -72,7 +74,7 @@ def test_presets_and_roles_hold_scopes_of_the_list() -> None:
 
 
 def test_every_event_happens_or_is_to_come() -> None:
-    assert set(EVENTS) - _texts() == BY_THEIR_STATE
+    assert set(EVENTS) - _texts() == BY_THEIR_STATE | LATER_EVENTS
 
 
 def test_every_event_that_is_recorded_stands_on_the_list() -> None:

@@ -61,6 +61,12 @@ PAST_THE_SCOPE: Final[dict[str, tuple[str, set[str]]]] = {
     "agencies_to_seal": ("ids alone, of every agency", {WORKER}),
     "agencies_to_verify": ("ids alone, of every agency", {WORKER}),
     "agencies_to_erase": ("ids and days, of every agency", {WORKER}),
+    "ledger_lag": ("two numbers for readiness", {APP, WORKER}),
+    "ledgers_to_seal": ("ids alone, of every agency", {WORKER}),
+    "statements_due": ("ids alone, of every agency", {WORKER}),
+    "credits_due": ("ids alone, of every agency", {WORKER}),
+    "cycles_due": ("ids alone, of every agency", {WORKER}),
+    "credits_lag": ("two numbers for readiness", {APP, WORKER, OWNER}),
     "seal_lag": ("three numbers for readiness", {APP, WORKER, OWNER}),
     "erase_audit_payloads": ("entries never change otherwise; only those of the agency in scope", {WORKER}),
     "public_logo": ("a picture for everybody who knows its digest", {APP}),
@@ -68,8 +74,14 @@ PAST_THE_SCOPE: Final[dict[str, tuple[str, set[str]]]] = {
     "purge_rows": ("rows of a workspace that is being purged, and of no other", {WORKER}),
     "deployments_due": ("ids alone, of every agency", {WORKER}),
     "list_agencies": ("names for the operator on the machine itself", {OWNER}),
+    "forget_event_ids": ("housekeeping over all agencies", {WORKER}),
 }
 """Every function that sees more than the scope: why, and who may call it."""
+
+AS_THE_OWNER: Final[dict[str, tuple[str, set[str]]]] = {
+    "keep_usage_months": ("only the owner of a table makes and drops its partitions", {WORKER}),
+}
+"""Every function that changes the schema itself: why, and who may call it. Rows it sees no more than its owner does."""
 
 LOOKED_UP: Final = {
     ("agency", "r"),
@@ -83,9 +95,13 @@ LOOKED_UP: Final = {
     ("audit_entry", "w"),
     ("audit_head", "r"),
     ("audit_unsealed", "r"),
+    ("credit_cycle", "r"),
+    ("credit_grant", "r"),
+    ("credit_hold", "r"),
     ("idempotency", "r"),
     ("idempotency", "d"),
     ("invitation", "r"),
+    ("ledger_unsealed", "r"),
     ("mail", "r"),
     ("mail", "w"),
     ("mail", "d"),
@@ -98,7 +114,10 @@ LOOKED_UP: Final = {
     ("run", "r"),
     ("run", "w"),
     ("session", "*"),
+    ("statement_calendar", "r"),
     ("template_deployment", "r"),
+    ("usage_event_id", "r"),
+    ("usage_event_id", "d"),
     ("workspace", "r"),
     ("workspace_activity", "r"),
     ("workspace_activity", "a"),
@@ -122,6 +141,7 @@ LOOKUP_WRITES: Final = {
     "request_log": {"INSERT", "DELETE"},
     "run": {"UPDATE"},
     "session": {"UPDATE", "DELETE"},
+    "usage_event_id": {"DELETE"},
     "workspace_activity": {"INSERT", "UPDATE"},
 }
 
@@ -138,13 +158,14 @@ async def test_the_functions_that_look_past_the_scope_are_those_on_the_list(
     owner: "asyncpg.Connection[asyncpg.Record]",
 ) -> None:
     found = {row["name"]: row for row in await owner.fetch(_FUNCTIONS) if row["past"]}
-    assert set(found) == set(PAST_THE_SCOPE)
+    listed = PAST_THE_SCOPE | AS_THE_OWNER
+    assert set(found) == set(listed)
     for name, row in found.items():
-        assert row["owner"] == LOOKUP, name
+        assert row["owner"] == (OWNER if name in AS_THE_OWNER else LOOKUP), name
         assert row["settings"][0] == "search_path=pg_catalog, public, pg_temp", name
-        assert set(row["settings"][1:]) <= {"plan_cache_mode=force_generic_plan"}, name
+        assert set(row["settings"][1:]) <= {"plan_cache_mode=force_generic_plan", "lock_timeout=2s"}, name
         assert not row["open"], name
-        assert set(row["callers"]) == PAST_THE_SCOPE[name][1], name
+        assert set(row["callers"]) == listed[name][1], name
 
 
 async def test_no_function_elsewhere_looks_past_the_scope(owner: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -51,8 +51,12 @@ APPEND_ONLY: Final = {
     "audit_seal",
     "audit_checkpoint",
     "ledger_entry",
+    "ledger_seal",
+    "statement",
     "credit_transfer",
     "credit_hold_lot",
+    "credit_cycle",
+    "usage_alert_firing",
     "usage_event",
     "usage_event_rest",
     "usage_event_id",
@@ -64,15 +68,17 @@ APPEND_ONLY: Final = {
     "price",
     "request_log",
 }
-FORGOTTEN_IN_TIME: Final = {"usage_event_id", "request_log"}
+FORGOTTEN_IN_TIME: Final = {"request_log"}
 """Append-only ones that a background process may clean when they are old."""
 
 APP_MAY_DELETE: Final = {
     "agency_logo": "a picture that the branding no longer names",
+    "credit_cap": "a cap that is taken away",
     "idempotency": "an answer that is stored anew",
     "member": "who leaves the agency",
     "provider_key": "an own key that is taken away; it must be gone for good",
     "session": "who signs out",
+    "usage_alert": "an alert that is deleted",
     "workspace_gram": "the terms by which a workspace is found, kept by its own trigger",
     "workspace_member": "an assignment that is taken away",
 }
@@ -155,7 +161,8 @@ async def test_the_workspace_is_required_where_rows_are_a_workspaces(tables: dic
 async def test_a_workspaces_row_can_be_referred_to_together_with_its_workspace(tables: dict[str, Table]) -> None:
     wanted = ("agency_id", "workspace_id", "id")
     with_ids = [table for table in tenant(tables) if table.tenancy == "workspace" and "id" in table.columns]
-    lacking = [table.name for table in with_ids if wanted not in table.unique and table.name not in LOGS]
+    others = [table for table in with_ids if not table.is_month and table.name not in LOGS]
+    lacking = [table.name for table in others if wanted not in table.unique]
     assert lacking == ["workspace"], "only the workspace itself has no workspace beside its id"
 
 
@@ -190,7 +197,8 @@ async def test_a_workspaces_rows_refer_to_their_workspace_directly_or_by_their_p
     loose = [
         table.name
         for table in tenant(tables)
-        if table.tenancy == "workspace" and not any("workspace_id" in key.columns for key in table.references)
+        if table.tenancy == "workspace" and not table.is_month
+        if not any("workspace_id" in key.columns for key in table.references)
     ]
     assert set(loose) == {*LOGS, *BY_TRIGGER, "workspace"}
 
@@ -226,7 +234,7 @@ async def test_an_id_of_our_own_is_checked_by_its_prefix(owner: "asyncpg.Connect
 
 async def test_what_is_only_ever_added_can_be_neither_changed_nor_deleted(tables: dict[str, Table]) -> None:
     changing = {"UPDATE", "DELETE"}
-    for name in APPEND_ONLY:
+    for name in APPEND_ONLY | {name for name, table in tables.items() if table.is_month}:
         allowed = {"DELETE"} if name in FORGOTTEN_IN_TIME else set()
         assert tables[name].may("colonnade_app") & changing == set(), name
         assert tables[name].may("colonnade_worker") & changing <= allowed, name

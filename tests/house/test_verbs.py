@@ -140,7 +140,7 @@ def test_a_verb_takes_the_transaction_first_and_then_who_acts() -> None:
         names = [argument.arg for argument in verb.function.args.args]
         if verb.takes_caller:
             assert names[1] == "caller", verb.name
-            assert names[0] in {"tx", "database"}, verb.name
+            assert names[0] in {"tx", "database", "till"}, verb.name
 
 
 def test_a_verb_that_writes_leaves_a_record() -> None:

@@ -137,11 +137,44 @@ async def _template(installed: Installed, home: Home, workspace: Workspace) -> s
     return template.id
 
 
+async def _alert(installed: Installed, home: Home, workspace: Workspace) -> str:
+    """An alert about the workspace, at a threshold that no example names."""
+    async with installed.database.transaction(home.reach) as tx:
+        alert = await credits.create_alert(
+            tx, home.caller, threshold_percent=77, channels=["mail"], workspace_id=workspace.id
+        )
+    return alert.id
+
+
 async def _session(installed: Installed, home: Home) -> str:
     headers = await a_signed_in(installed.database, home)
     answer = await installed.call(None, "GET", "/v1/me", headers=headers)
     session_id: str = answer.json()["sessionId"]
     return session_id
+
+
+async def _caps(installed: Installed, home: Home, *holders: dict[str, str]) -> None:
+    """Caps that stop nothing."""
+    async with installed.database.transaction(home.reach) as tx:
+        for holder in holders:
+            await credits.set_cap(tx, home.caller, MilliCredits(10**12), **holder)
+
+
+async def _charge(installed: Installed, home: Home, workspace: Workspace) -> str:
+    body = {"workspaceId": workspace.id, "feature": "image", "credits": 1, "reference": "of the world"}
+    return await _asked(installed, home, "/v1/credits/charges", body)
+
+
+async def _hold(installed: Installed, home: Home, workspace: Workspace) -> str:
+    body = {"workspaceId": workspace.id, "feature": "video", "credits": 1, "reference": "held in the world"}
+    return await _asked(installed, home, "/v1/credits/holds", body)
+
+
+async def _asked(installed: Installed, home: Home, path: str, body: dict[str, Any]) -> str:
+    key = await _mint(installed, "charging", home.caller, preset="master")
+    answer = await installed.call(key, "POST", path, json=body)
+    identity: str = answer.json()["id"]
+    return identity
 
 
 async def a_world(installed: Installed, *, name: str) -> World:
@@ -154,9 +187,10 @@ async def a_world(installed: Installed, *, name: str) -> World:
     async with installed.database.transaction(home.reach) as tx:
         await credits.grant(tx, home.caller, amount=MilliCredits(500_000), workspace_id=first.id)
     held = await _keys(installed, home, first, second)
+    spare = await _mint(installed, "spare", home.caller, preset="master")
+    await _caps(installed, home, {}, {"workspace_id": first.id}, {"key_id": spare.id})
     await _provider_keys(installed, home, first)
     run_id, approval_id, _ = await _waiting_run(installed, home, first)
-    spare = await _mint(installed, "spare", home.caller, preset="master")
     spare_inside = await _mint(installed, "spare", home.caller, first.id, preset="workspace")
     ids = {
         "workspace_id": first.id,
@@ -171,6 +205,9 @@ async def a_world(installed: Installed, *, name: str) -> World:
         "invitation_id": await _guest(installed, home),
         "session_id": await _session(installed, home),
         "template_id": await _template(installed, home, first),
+        "alert_id": await _alert(installed, home, first),
+        "charge_id": await _charge(installed, home, first),
+        "hold_id": await _hold(installed, home, first),
     }
     return World(home, first, second, ids, held)
 

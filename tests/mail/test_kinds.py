@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from colonnade import credits
+from colonnade.credits import HoldRequest, UsageLine
+from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.core.callers import Caller, Reach
+from colonnade.ground.core.ids import new_id
 from colonnade.ground.db.database import Database
 from colonnade.outbound.mail.composing import WRITERS
 from colonnade.outbound.mail.jobs import KINDS
@@ -224,6 +228,67 @@ async def test_every_owner_is_told_of_a_key_that_was_found(
     assert len(messages) == 2
     assert second in {message["To"] for message in messages}
     assert all(home.caller.actor_id in text_of(message) for message in messages)
+
+
+async def an_alert(database: Database, home: Home, percent: int, *channels: str, workspace_id: str | None) -> None:
+    async with database.transaction(home.reach) as tx:
+        await credits.create_alert(
+            tx, home.caller, threshold_percent=percent, channels=channels, workspace_id=workspace_id
+        )
+
+
+async def use(database: Database, home: Home, workspace_id: str, amount: int) -> None:
+    """A piece of work of so many milli-credits, of two credits that are there."""
+    request = HoldRequest(workspace_id, MilliCredits(amount), "generation", new_id("inv"))
+    async with database.transaction(home.reach) as tx:
+        await credits.grant(tx, home.caller, amount=MilliCredits(2_000))
+        hold = await credits.hold(tx, home.caller, request)
+        await credits.settle(tx, home.caller, hold.id, [UsageLine("generation", MilliCredits(amount))])
+
+
+async def test_owners_are_told_of_usage_that_reaches_an_alert_and_of_a_workspace_its_owner_besides(
+    database: Database, worker_database: Database, tmp_path: Path
+) -> None:
+    home = await an_agency(database, name="Northlight")
+    workspace = await a_workspace(database, home, name="<Patagonia>")
+    email = an_email()
+    keeper = await a_member(database, home, email=email)
+    async with database.transaction(home.reach) as tx:
+        await workspaces.transfer(tx, home.caller, workspace.id, keeper.id)
+    await sent(worker_database, home, tmp_path)
+    await an_alert(database, home, 50, "mail", "webhook", workspace_id=None)
+    await an_alert(database, home, 75, "mail", workspace_id=workspace.id)
+    await an_alert(database, home, 60, "webhook", workspace_id=workspace.id)
+
+    await use(database, home, workspace.id, 1_500)
+    messages = await sent(worker_database, home, tmp_path)
+
+    told = sorted((message["Subject"], message["To"] == email) for message in messages)
+    assert told == [
+        ("<Patagonia> has used 75 % of its credits", False),
+        ("<Patagonia> has used 75 % of its credits", True),
+        ("Northlight has used 75 % of its credits", False),
+    ]
+    (ours,) = [message for message in messages if message["To"] == email]
+    assert "the workspace <Patagonia> of Northlight had used 1.5 of 2 credits of this cycle" in text_of(ours)
+    assert "This alert is set at 75 %." in text_of(ours)
+    assert "the workspace &lt;Patagonia&gt; of Northlight" in html_of(ours)
+
+
+async def test_an_alert_that_is_deleted_before_its_mail_is_written_is_not_told(
+    database: Database, worker_database: Database, tmp_path: Path
+) -> None:
+    home = await an_agency(database)
+    workspace = await a_workspace(database, home)
+    await an_alert(database, home, 50, "mail", workspace_id=workspace.id)
+    await use(database, home, workspace.id, 1_500)
+    await told(worker_database, home.agency_id)
+    async with database.transaction(home.reach) as tx:
+        (alert,), _, _ = await credits.page_alerts(tx, home.caller, None, after=None, limit=1)
+        await credits.delete_alert(tx, home.caller, alert.id)
+
+    assert await sent(worker_database, home, tmp_path) == []
+    assert [row["state"] for row in await rows(worker_database, home.agency_id)] == ["dropped"]
 
 
 async def test_a_person_of_another_agency_is_never_written_to(

@@ -11,7 +11,7 @@ from colonnade.tenancy.keys import store as keys_store
 from colonnade.tenancy.keys.model import EXPIRING_DAYS
 from tests.factories import Home, a_workspace, an_agency
 
-KEPT = {"door_key", "rate_take", "note_key_uses", "read_workspaces"}
+KEPT = {"credits_open", "door_key", "rate_take", "note_key_uses", "read_workspaces"}
 
 _TOLD = """
 select c.relname::text as name, coalesce(a.attoptions::text, '') as options

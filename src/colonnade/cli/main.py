@@ -19,6 +19,7 @@ from colonnade.cli import (
     importing,
     isolation_words,
     person_words,
+    statement_words,
     tables,
     upping,
 )
@@ -46,6 +47,7 @@ main.add_typer(agency_words.credit, name="credits")
 main.add_typer(person_words.person, name="person")
 main.add_typer(audit_words.audit_log, name="audit")
 main.add_typer(audit_words.secret, name="secret")
+main.add_typer(statement_words.statement, name="statement")
 main.add_typer(imports, name="import")
 main.command("verify-isolation")(isolation_words.verify_isolation)
 

@@ -1,15 +1,19 @@
 """Double entry: movements between locked accounts, gathered in memory and written as one batch. Decides nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Final
 
-from colonnade.credits.model import AccountKind, TransferKind
+from colonnade.credits.lots import Draw
+from colonnade.credits.model import HOUSE, AccountKind, Quantity, TransferKind
 from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.core.callers import Caller, CallerKind
 from colonnade.ground.core.ids import new_id
+from colonnade.tenancy import audit
 
-_KEYS = (CallerKind.AGENCY_KEY, CallerKind.WORKSPACE_KEY)
+_CHARGES: Final = (TransferKind.CAPTURE, TransferKind.CHARGE)
+_KEYS: Final = (CallerKind.AGENCY_KEY, CallerKind.WORKSPACE_KEY)
 
 
 @dataclass(slots=True)
@@ -20,6 +24,7 @@ class Account:
     workspace_id: str | None
     balance: int
     version: int
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +43,45 @@ class Movement:
     grant_id: str | None = None
     hold_id: str | None = None
     price_version: int | None = None
+    source: str = HOUSE
+    model: str | None = None
+    quantity: Quantity | None = None
+    unit_price: MilliCredits | None = None
+    charge_id: str | None = None
+    cycle: date | None = None
+    draws: Sequence[Draw] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who moves credits, and in which request."""
+
+    actor_id: str
+    actor_name: str
+    key_id: str | None
+    request_id: str
+    address: str | None = None
+
+    @classmethod
+    def of(cls, caller: Caller) -> "Signature":
+        """The caller's own."""
+        address = audit.known_address(caller.address)
+        return cls(caller.actor_id, caller.actor_name, key_of(caller), caller.request_id, address)
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A movement that was entered, under its id."""
+    """A movement that was entered, under its id, and by whom."""
 
     id: str
     movement: Movement
+    by: Signature
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One side of a transfer: the account's change and how it stands after it."""
+    """One side of a transfer: the account's change and how it stands after it. It gets its id when it is written."""
 
-    id: str
     transfer_id: str
     account_id: str
     workspace_id: str | None
@@ -69,11 +98,12 @@ class Books:
         self.transfers: list[Transfer] = []
         self.entries: list[Entry] = []
 
-    def enter(self, movement: Movement) -> str:
-        """Enter the movement on both accounts; the id of the transfer."""
-        prefix = "chg" if movement.kind is TransferKind.CAPTURE else "xfer"
-        transfer = Transfer(new_id(prefix), movement)
+    def enter(self, movement: Movement, by: Signature, name: str | None = None) -> str:
+        """Enter the movement on both accounts; the id of the transfer. What costs nothing moves nothing."""
+        transfer = Transfer(name or new_id("chg" if movement.kind in _CHARGES else "xfer"), movement, by)
         self.transfers.append(transfer)
+        if not movement.amount:
+            return transfer.id
         self._post(transfer, movement.from_account, -movement.amount)
         self._post(transfer, movement.to_account, movement.amount)
         return transfer.id
@@ -91,7 +121,6 @@ class Books:
         assert (account.balance <= 0) if is_issued else (account.balance >= 0), f"{account_id} would change its sign"
         self.entries.append(
             Entry(
-                id=new_id("led"),
                 transfer_id=transfer.id,
                 account_id=account_id,
                 workspace_id=account.workspace_id,
@@ -100,21 +129,6 @@ class Books:
                 account_version=account.version,
             )
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """Who moves credits, in which request and when: the same on all that one command enters."""
-
-    actor_id: str
-    key_id: str | None
-    request_id: str
-    at: datetime
-
-    @classmethod
-    def of(cls, caller: Caller, at: datetime) -> "Signature":
-        """The caller's own."""
-        return cls(caller.actor_id, key_of(caller), caller.request_id, at)
 
 
 def key_of(caller: Caller) -> str | None:

@@ -1,109 +1,65 @@
 """Holding credits for work to come, and settling a hold for what the work used."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from colonnade.credits import hold_store, pricing, store, usage_store
-from colonnade.credits.books import Account, Books, Movement, Signature, key_of
-from colonnade.credits.lots import Draw, Pool, give_back
+from colonnade.credits import hold_store, store
+from colonnade.credits.batches import Batch
+from colonnade.credits.books import Movement, Signature, key_of
+from colonnade.credits.counting import returned, settling
+from colonnade.credits.lots import give_back
 from colonnade.credits.model import (
-    ISSUED_ID,
+    AGENCY_POOL_ID,
+    HOUSE,
     AccountKind,
     Hold,
     HoldRequest,
     HoldState,
     Settled,
-    Source,
     TransferKind,
+    UsageEvent,
     UsageLine,
     account_id,
 )
-from colonnade.credits.terms import Terms, terms
+from colonnade.credits.refusing import refusal
+from colonnade.credits.rules import Allowed, Stopped, Wish, decide, take
+from colonnade.credits.standing import Wanted, open_standing
 from colonnade.ground.core.amounts import ZERO, MilliCredits, to_number, to_text
-from colonnade.ground.core.callers import Caller
+from colonnade.ground.core.callers import Caller, Reach
 from colonnade.ground.core.ids import new_id
 from colonnade.ground.core.refusals import NotFound, Refused
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import audit
 
 
-@dataclass(slots=True)
-class _Round:
-    """One batch of holds being decided: pools are locked, draws gathered, nothing written yet."""
-
-    terms: Terms
-    at: datetime
-    key_id: str | None
-    pools: dict[str, Pool]
-    known: dict[str, Hold]
-    fresh: list[Hold] = field(default_factory=list)
-    draws: dict[str, list[Draw]] = field(default_factory=dict)
-
-    def decide(self, request: HoldRequest) -> Hold | Refused:
-        """The outcome of this one request, after those before it."""
-        known = self.known.get(request.reference)
-        if known is not None:
-            return known if known.is_of(request) else hold_store.reference_reused()
-        if request.workspace_id not in self.terms.sources:
-            return NotFound("workspace")
-        pool = self.pools[self.terms.pool_of(request.workspace_id)]
-        draws = pool.draw(request.amount, self.at)
-        if draws is None:
-            return exhausted(request.amount, pool.available(self.at), self.terms.source_of(request.workspace_id))
-        return self._set_aside(request, pool, draws)
-
-    def _set_aside(self, request: HoldRequest, pool: Pool, draws: list[Draw]) -> Hold:
-        hold = Hold(
-            id=new_id("hold"),
-            workspace_id=request.workspace_id,
-            pool_id=pool.id,
-            amount=request.amount,
-            captured=ZERO,
-            released=ZERO,
-            state=HoldState.OPEN,
-            reference=request.reference,
-            feature=request.feature,
-            run_id=request.run_id,
-            key_id=self.key_id,
-            cycle=self.terms.cycle(self.at).starts_on,
-            expires_at=request.expires_at,
-            settled_at=None,
-            created_at=self.at,
-        )
-        self.known[request.reference] = hold
-        self.fresh.append(hold)
-        self.draws[hold.id] = draws
-        return hold
-
-
-def exhausted(required: MilliCredits, available: MilliCredits, source: Source) -> Refused:
-    """The refusal of a pool that has too little."""
-    return Refused(
-        "credits.exhausted",
-        f"This needs {to_text(required)} credits, and the {source.value}'s pool has {to_text(available)}. "
-        "Grant or transfer credits, then try again.",
-        details={"required": to_number(required), "available": to_number(available), "source": source.value},
-    )
-
-
 async def hold_many(tx: Tx, caller: Caller, requests: Sequence[HoldRequest]) -> list[Hold | Refused]:
     """Set credits aside for many pieces of work at once, each with an outcome of its own, in the given order.
 
-    One that lacks credits fails alone. A reference that was held before is the same hold again, never a second one.
+    One that lacks credits, or that a cap stops, fails alone. A reference that was held before is the same hold again,
+    never a second one.
     """
     caller.require("runs:start")
     if not requests:
         return []
-    in_force = await terms(tx, {request.workspace_id for request in requests})
     async with tx.widened() as whole:
-        batch, outcomes = await _hold(whole, caller, in_force, requests)
-    await audit.record_all(tx, [(caller, _held(hold)) for hold in batch.fresh])
+        batch = Batch(await open_standing(whole, _wanted(caller, requests), locking=True), Signature.of(caller))
+        outcomes = [_hold(batch, tx.reach, caller, request) for request in requests]
+        await batch.write(whole)
     return outcomes
 
 
+def _wanted(caller: Caller, requests: Sequence[HoldRequest]) -> Wanted:
+    key_id = key_of(caller)
+    return Wanted(
+        workspaces={request.workspace_id for request in requests},
+        features={feature for request in requests for feature in request.parts or (request.feature,)},
+        keys=() if key_id is None else (key_id,),
+        references={(HOUSE, request.reference) for request in requests},
+    )
+
+
 async def hold(tx: Tx, caller: Caller, request: HoldRequest) -> Hold:
-    """Set credits aside for one piece of work; refuses with what is missing when the pool has too little."""
+    """Set credits aside for one piece of work; refuses with what is missing when a pool or a cap leaves too little."""
     caller.require("runs:start")
     (outcome,) = await hold_many(tx, caller, [request])
     if isinstance(outcome, Refused):
@@ -111,72 +67,81 @@ async def hold(tx: Tx, caller: Caller, request: HoldRequest) -> Hold:
     return outcome
 
 
-async def _hold(
-    whole: Tx, caller: Caller, in_force: Terms, requests: Sequence[HoldRequest]
-) -> tuple[_Round, list[Hold | Refused]]:
-    at = await whole.now()
-    accounts = await store.lock_accounts(whole, {in_force.pool_of(name) for name in in_force.sources})
-    pools = await store.pools(whole, [account.id for account in accounts])
-    known = await hold_store.by_reference(whole, {request.reference for request in requests})
-    batch = _Round(in_force, at, key_of(caller), pools, known)
-    expired = {pool.id: pool.expire(at) for pool in pools.values()}
-    outcomes = [batch.decide(request) for request in requests]
-    await _write(whole, caller, batch, accounts, expired)
-    return batch, outcomes
+def _hold(batch: Batch, reach: Reach, caller: Caller, request: HoldRequest) -> Hold | Refused:
+    """The outcome of this one request, after those before it."""
+    standing = batch.standing
+    known = standing.held.get((HOUSE, request.reference))
+    if known is not None:
+        return known if known.is_of(request) else hold_store.reference_reused()
+    if request.workspace_id not in standing.terms or not reach.includes(request.workspace_id):
+        return NotFound("workspace")
+    wish = Wish(request.workspace_id, request.feature, request.amount, key_of(caller), "hold", request.parts)
+    answer = decide(standing, wish)
+    if isinstance(answer, Stopped):
+        return refusal(answer)
+    take(standing, wish, answer)
+    fresh = _fresh(batch, wish, answer, request)
+    put_aside(batch, fresh, answer, Signature.of(caller))
+    batch.record(caller, _held(fresh))
+    return fresh
 
 
-async def _write(
-    whole: Tx, caller: Caller, batch: _Round, accounts: list[Account], expired: Mapping[str, Sequence[Draw]]
-) -> None:
-    holds = [hold for hold in batch.fresh if hold.amount]
-    others = {account_id(AccountKind.HELD, hold.workspace_id) for hold in holds}
-    others |= {ISSUED_ID for draws in expired.values() if draws}
-    books = Books(accounts + await store.lock_accounts(whole, others))
-    for pool_name, draws in expired.items():
-        enter_expired(books, pool_name, draws)
-    price_version = (await pricing.price_list(whole)).version
-    for hold in holds:
-        books.enter(_holding(hold, price_version))
-    await store.set_remaining(whole, _changes(batch.pools.values()), batch.at)
-    await hold_store.add(whole, batch.draws, batch.fresh)
-    await store.write_books(whole, books, Signature.of(caller, batch.at))
-
-
-def _changes(pools: Iterable[Pool]) -> dict[str, int]:
-    return {grant_id: remaining for pool in pools for grant_id, remaining in pool.changes().items()}
-
-
-def enter_expired(books: Books, pool_name: str, draws: Sequence[Draw]) -> None:
-    """Enter that what remained of expired grants is no longer issued."""
-    workspace_id = books.accounts[pool_name].workspace_id
-    for draw in draws:
-        books.enter(
-            Movement(
-                kind=TransferKind.EXPIRE,
-                amount=draw.amount,
-                from_account=pool_name,
-                to_account=ISSUED_ID,
-                rule="grant expired",
-                workspace_id=workspace_id,
-                grant_id=draw.grant_id,
-            )
-        )
-
-
-def _holding(hold: Hold, price_version: int) -> Movement:
-    return Movement(
-        kind=TransferKind.HOLD,
-        amount=hold.amount,
-        from_account=hold.pool_id,
-        to_account=account_id(AccountKind.HELD, hold.workspace_id),
-        rule=hold.pool_id,
-        workspace_id=hold.workspace_id,
-        reference=hold.reference,
-        feature=hold.feature,
-        run_id=hold.run_id,
-        hold_id=hold.id,
-        price_version=price_version,
+def _fresh(batch: Batch, wish: Wish, allowed: Allowed, request: HoldRequest) -> Hold:
+    return Hold(
+        id=new_id("hold"),
+        workspace_id=request.workspace_id,
+        pool_id=allowed.pool_id,
+        amount=request.amount,
+        captured=ZERO,
+        released=ZERO,
+        state=HoldState.OPEN,
+        reference=request.reference,
+        feature=request.feature,
+        run_id=request.run_id,
+        key_id=wish.key_id,
+        cycle=batch.standing.cycle.starts_on,
+        expires_at=request.expires_at,
+        settled_at=None,
+        created_at=batch.at,
+        borrowed=allowed.borrowed,
+        parts=request.parts,
+        price_version=batch.standing.price_version,
     )
+
+
+def put_aside(batch: Batch, fresh: Hold, allowed: Allowed, by: Signature) -> None:
+    """Enter a hold that was allowed: what is borrowed for it first, then what it holds."""
+    batch.put_aside(fresh, allowed.draws)
+    if not fresh.amount:
+        return
+    told = Movement(
+        kind=TransferKind.HOLD,
+        amount=fresh.amount,
+        from_account=fresh.pool_id,
+        to_account=account_id(AccountKind.HELD, fresh.workspace_id),
+        rule=allowed.rule,
+        workspace_id=fresh.workspace_id,
+        source=fresh.source,
+        reference=fresh.reference,
+        feature=fresh.feature,
+        model=fresh.model,
+        quantity=fresh.quantity,
+        unit_price=fresh.unit_price,
+        run_id=fresh.run_id,
+        hold_id=fresh.id,
+        price_version=fresh.price_version,
+        cycle=fresh.cycle,
+    )
+    if fresh.borrowed:
+        batch.enter(_lent(told, fresh.borrowed), by)
+    batch.enter(told, by)
+
+
+def _lent(told: Movement, borrowed: MilliCredits) -> Movement:
+    """What the agency's pool lends to the workspace's own for a movement that follows."""
+    kind, source, target = TransferKind.BORROW, AGENCY_POOL_ID, told.from_account
+    lent = replace(told, kind=kind, amount=borrowed, from_account=source, to_account=target)
+    return replace(lent, reference=None, source=HOUSE)
 
 
 def _held(hold: Hold) -> audit.Fact:
@@ -194,7 +159,7 @@ async def settle(tx: Tx, caller: Caller, hold_id: str, lines: Sequence[UsageLine
 
 
 async def release(tx: Tx, caller: Caller, hold_id: str) -> Settled:
-    """Give the whole hold back, for work that does not happen; what was settled before stays settled."""
+    """Give back what is left of the hold, for work that does not happen; what was settled before stays settled."""
     caller.require("runs:cancel")
     return await _settle(tx, caller, hold_id, ())
 
@@ -205,30 +170,75 @@ async def _settle(tx: Tx, caller: Caller, hold_id: str, lines: Sequence[UsageLin
         raise NotFound("hold")
     if held.settled_at is not None:
         return Settled(held.id, held.captured, held.released, held.settled_at)
-    settled = _settlement(held, lines, await tx.now())
-    charges = await _move(tx, caller, held, settled, _by_feature(lines))
-    await usage_store.add(
-        tx,
-        held,
-        [_event(line, charges) for line in lines],
-        at=settled.settled_at,
-        day=(await terms(tx)).day(settled.settled_at),
-    )
-    await hold_store.end(tx, held, settled)
-    after = {"captured": to_number(settled.captured), "released": to_number(settled.released)}
-    await audit.record(tx, caller, "credits.settled", held.id, workspace_id=held.workspace_id, after=after)
-    return settled
+    ended = _ended(held, lines)
+    async with tx.widened() as whole:
+        batch = await _opened(whole, caller, ended)
+        _end(batch, caller, ended, lines)
+        await batch.write(whole)
+    return Settled(held.id, ended.captured, ended.released, batch.at)
 
 
-def _settlement(held: Hold, lines: Sequence[UsageLine], at: datetime) -> Settled:
-    captured = MilliCredits(sum(line.credits for line in lines))
-    if captured > held.amount:
+def _ended(held: Hold, lines: Sequence[UsageLine]) -> Hold:
+    used, left = sum(line.credits for line in lines), held.amount - held.captured
+    if used > left:
         raise Refused(
             "credits.hold_exceeded",
-            f"{to_text(captured)} credits were used, but only {to_text(held.amount)} were held.",
-            details={"required": to_number(captured), "held": to_number(held.amount)},
+            f"{to_text(used)} credits were used, but only {to_text(left)} were held.",
+            details={"required": to_number(used), "held": to_number(left)},
         )
-    return Settled(held.id, captured, MilliCredits(held.amount - captured), at)
+    captured = MilliCredits(held.captured + used)
+    state = HoldState.SETTLED if captured else HoldState.RELEASED
+    return replace(held, captured=captured, released=MilliCredits(held.amount - captured), state=state)
+
+
+async def _opened(whole: Tx, caller: Caller, ended: Hold) -> Batch:
+    """The accounts that a hold's end moves, locked; a hold that is used up leaves the pools alone.
+
+    The end of a run waits for no admission: what it frees is there for the next one, and it takes nothing.
+    """
+    wanted = Wanted(workspaces=(ended.workspace_id,), holds=(ended.id,))
+    standing = await open_standing(whole, wanted, locking=False)
+    names = {account_id(kind, ended.workspace_id) for kind in (AccountKind.HELD, AccountKind.USED)}
+    if ended.released:
+        names |= {ended.pool_id, *([AGENCY_POOL_ID] if ended.borrowed else [])}
+    standing.accounts = await store.lock_accounts(whole, names if ended.amount else ())
+    return Batch(standing, Signature.of(caller))
+
+
+def _end(batch: Batch, caller: Caller, ended: Hold, lines: Sequence[UsageLine]) -> None:
+    by, charges = Signature.of(caller), _by_feature(lines)
+    before = replace(ended, captured=MilliCredits(ended.captured - sum(charges.values())))
+    entered = {feature: batch.enter(_charge(ended, feature, amount), by) for feature, amount in charges.items()}
+    if ended.released:
+        give_back_rest(batch, ended, by)
+    batch.count(settling(before, charges, ended.released))
+    batch.change(ended)
+    batch.events += [_event(batch, ended, line, entered) for line in lines]
+    after = {"captured": to_number(ended.captured), "released": to_number(ended.released)}
+    batch.record(caller, audit.Fact("credits.settled", ended.id, ended.workspace_id, after=after))
+
+
+def give_back_rest(batch: Batch, ended: Hold, by: Signature, *, rule: str | None = None) -> None:
+    """Enter that the rest of a hold goes back: to the lots it came from, and what was borrowed to the agency's pool."""
+    batch.give_back(give_back(batch.standing.draws[ended.id], ended.released))
+    told = Movement(
+        kind=TransferKind.RELEASE,
+        amount=ended.released,
+        from_account=account_id(AccountKind.HELD, ended.workspace_id),
+        to_account=ended.pool_id,
+        rule=rule or ended.pool_id,
+        workspace_id=ended.workspace_id,
+        reference=ended.id,
+        feature=ended.feature,
+        run_id=ended.run_id,
+        hold_id=ended.id,
+        cycle=ended.cycle,
+    )
+    batch.enter(told, by)
+    back = returned(ended, ended.released)
+    if back:
+        source, target = ended.pool_id, AGENCY_POOL_ID
+        batch.enter(replace(told, kind=TransferKind.RETURN, amount=back, from_account=source, to_account=target), by)
 
 
 def _by_feature(lines: Sequence[UsageLine]) -> dict[str, MilliCredits]:
@@ -238,55 +248,35 @@ def _by_feature(lines: Sequence[UsageLine]) -> dict[str, MilliCredits]:
     return {feature: total for feature, total in sums.items() if total}
 
 
-def _event(line: UsageLine, charges: Mapping[str, str]) -> usage_store.Event:
-    transfer_id = charges.get(line.feature) if line.credits else None
-    return usage_store.Event(new_id("evt"), line.feature, line.model, transfer_id, line.credits, line.quantity)
-
-
-async def _move(
-    tx: Tx, caller: Caller, held: Hold, settled: Settled, charges: Mapping[str, MilliCredits]
-) -> dict[str, str]:
-    """Enter the charges and the release; the transfer of each feature. A hold that is used up leaves the pool alone."""
-    if not held.amount:
-        return {}
-    parts = give_back(await hold_store.lots(tx, held), settled.released)
-    async with tx.widened() as whole:
-        pool = await store.lock_accounts(whole, {held.pool_id} if settled.released else ())
-        own = {account_id(kind, held.workspace_id) for kind in (AccountKind.HELD, AccountKind.USED)}
-        books = Books(pool + await store.lock_accounts(whole, own))
-        entered = {feature: books.enter(_charge(held, feature, amount)) for feature, amount in charges.items()}
-        if settled.released:
-            books.enter(_return(held, settled.released))
-        await store.give_back(whole, parts, settled.settled_at)
-        await store.write_books(whole, books, Signature.of(caller, settled.settled_at))
-    return entered
-
-
-def _charge(held: Hold, feature: str, amount: MilliCredits) -> Movement:
-    return Movement(
-        kind=TransferKind.CAPTURE,
-        amount=amount,
-        from_account=account_id(AccountKind.HELD, held.workspace_id),
-        to_account=account_id(AccountKind.USED, held.workspace_id),
-        rule=held.pool_id,
-        workspace_id=held.workspace_id,
-        reference=f"{held.id}:{feature}",
-        feature=feature,
-        run_id=held.run_id,
-        hold_id=held.id,
+def _event(batch: Batch, ended: Hold, line: UsageLine, entered: Mapping[str, str]) -> UsageEvent:
+    return UsageEvent(
+        id=new_id("evt"),
+        workspace_id=ended.workspace_id,
+        at=batch.at,
+        feature=line.feature,
+        cycle=ended.cycle,
+        credits=line.credits,
+        quantity=line.quantity,
+        key_id=ended.key_id,
+        model=line.model,
+        run_id=ended.run_id,
+        hold_id=ended.id,
+        transfer_id=entered.get(line.feature) if line.credits else None,
     )
 
 
-def _return(held: Hold, amount: MilliCredits) -> Movement:
+def _charge(ended: Hold, feature: str, amount: MilliCredits) -> Movement:
     return Movement(
-        kind=TransferKind.RELEASE,
+        kind=TransferKind.CAPTURE,
         amount=amount,
-        from_account=account_id(AccountKind.HELD, held.workspace_id),
-        to_account=held.pool_id,
-        rule=held.pool_id,
-        workspace_id=held.workspace_id,
-        reference=held.id,
-        feature=held.feature,
-        run_id=held.run_id,
-        hold_id=held.id,
+        from_account=account_id(AccountKind.HELD, ended.workspace_id),
+        to_account=account_id(AccountKind.USED, ended.workspace_id),
+        rule=ended.pool_id,
+        workspace_id=ended.workspace_id,
+        reference=f"{ended.id}:{feature}",
+        feature=feature,
+        run_id=ended.run_id,
+        hold_id=ended.id,
+        price_version=ended.price_version,
+        cycle=ended.cycle,
     )

@@ -1,17 +1,16 @@
-"""Reading the ledger: entry by entry, from the newest on."""
+"""Reading the ledger: entry by entry, from the newest on, each with its place in the chain of its account."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
-from colonnade.ground.core.amounts import MilliCredits
+from colonnade.credits import seal_store
+from colonnade.credits.ledger_seals import Block, Line
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.db.database import Tx
 
-PAGE: Final = """
-select e.id, e.transfer_id, e.account_id, e.workspace_id, e.amount, e.balance_after, e.at,
-       t.kind, t.rule, t.reference, t.feature, t.run_id, t.hold_id, t.grant_id, t.actor_id, t.key_id, t.request_id
+PAGE: Final = f"""
+select {seal_store.LINE_COLUMNS}
 from ledger_entry e join credit_transfer t on t.agency_id = e.agency_id and t.id = e.transfer_id
 where e.agency_id = $1 and ($2::text[] is null or e.workspace_id = any ($2))
   and ($3::text is null or e.workspace_id = $3) and ($4::text is null or e.id < $4)
@@ -21,35 +20,28 @@ limit $5
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One side of a movement: the account it changed, how that stood afterwards, and why it was allowed."""
+class SealedLine:
+    """An entry and the block of the chain that it lies in; none yet for a young one."""
 
-    id: str
-    transfer_id: str
-    account_id: str
-    workspace_id: str | None
-    amount: MilliCredits
-    balance_after: MilliCredits
-    at: datetime
-    kind: str
-    rule: str
-    reference: str | None
-    feature: str | None
-    run_id: str | None
-    hold_id: str | None
-    grant_id: str | None
-    actor_id: str
-    key_id: str | None
-    request_id: str
+    line: Line
+    block: Block | None
 
 
 async def ledger(
     tx: Tx, caller: Caller, *, workspace_id: str | None = None, before_id: str | None = None, limit: int
-) -> tuple[Sequence[Line], bool]:
+) -> tuple[Sequence[SealedLine], bool]:
     """Entries on the accounts within reach, from the newest on, and whether there are more."""
     caller.require("credits:read")
+    lines = await ledger_behind(tx, workspace_id, before_id, limit + 1)
+    return lines[:limit], len(lines) > limit
+
+
+async def ledger_behind(tx: Tx, workspace_id: str | None, before_id: str | None, most: int) -> Sequence[SealedLine]:
+    """At most so many of them behind the given one: what an export is made of, once it is allowed."""
     within = tx.reach.workspace_ids
     reach = None if within is None else list(within)
     async with tx.widened() as whole:  # a move between two pools is told to both, though it names one workspace
-        rows = await whole.fetch(PAGE, whole.agency_id, reach, workspace_id, before_id, limit + 1)
-    return [Line(**dict(row)) for row in rows[:limit]], len(rows) > limit
+        rows = await whole.fetch(PAGE, whole.agency_id, reach, workspace_id, before_id, most)
+        lines = [seal_store.line_of(row) for row in rows]
+        blocks = await seal_store.blocks_of(whole, lines)
+    return [SealedLine(line, blocks.get((line.account_id, line.account_version))) for line in lines]

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from decimal import ROUND_CEILING, Decimal
 from enum import Enum
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from colonnade.ground.core.amounts import MOST, ZERO, MilliCredits, from_decimal
 
@@ -37,9 +37,13 @@ class TransferKind(Enum):
     TRANSFER = "transfer"
     HOLD = "hold"
     CAPTURE = "capture"
+    CHARGE = "charge"
     RELEASE = "release"
     EXPIRE = "expire"
     REFUND = "refund"
+    BORROW = "borrow"
+    RETURN = "return"
+    CORRECT = "correct"
 
 
 class HoldState(Enum):
@@ -59,6 +63,9 @@ def pool_id(source: Source, workspace_id: str) -> str:
     """The pool that pays for the workspace."""
     return account_id(AccountKind.POOL, workspace_id if source is Source.WORKSPACE else None)
 
+
+HOUSE: Final = "house"
+"""The source of the house's own references; callers name theirs otherwise."""
 
 ISSUED_ID: Final = account_id(AccountKind.ISSUED)
 AGENCY_POOL_ID: Final = account_id(AccountKind.POOL)
@@ -80,7 +87,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class HoldRequest:
-    """The wish to set credits aside for work to come; the reference makes a repeat the same hold."""
+    """The wish to set credits aside for work to come; the reference makes a repeat the same hold.
+
+    `parts` tells how much of it is for which feature, where that is not all for the one: caps count it so.
+    """
 
     workspace_id: str
     amount: MilliCredits
@@ -88,10 +98,13 @@ class HoldRequest:
     reference: str
     run_id: str | None = None
     expires_at: datetime | None = None
+    parts: Mapping[str, MilliCredits] | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.amount <= MOST:
             raise ValueError("a hold's amount lies between nothing and a trillion credits")
+        if self.parts is not None and sum(self.parts.values()) != self.amount:
+            raise ValueError("the parts of a hold are its amount")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +126,14 @@ class Hold:
     expires_at: datetime | None
     settled_at: datetime | None
     created_at: datetime
+    source: str = HOUSE
+    borrowed: MilliCredits = ZERO
+    """What of it is the agency's though the workspace's own pool pays first."""
+    parts: Mapping[str, MilliCredits] | None = None
+    price_version: int | None = None
+    unit_price: MilliCredits | None = None
+    quantity: Decimal | None = None
+    model: str | None = None
 
     def is_of(self, request: HoldRequest) -> bool:
         """Whether the request asks for this very hold again."""
@@ -132,6 +153,32 @@ class UsageLine:
     def __post_init__(self) -> None:
         if not 0 <= self.credits <= MOST or self.quantity < 0:
             raise ValueError("a usage line has neither negative credits nor a negative quantity")
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """One line of usage under its id: what was used, by whom, for what work, and the transfer that charged it.
+
+    What somebody else has told of carries the source and the id that they gave it.
+    """
+
+    id: str
+    workspace_id: str
+    at: datetime
+    feature: str
+    cycle: date
+    credits: int
+    quantity: Quantity = 1
+    key_id: str | None = None
+    model: str | None = None
+    run_id: str | None = None
+    hold_id: str | None = None
+    transfer_id: str | None = None
+    is_funded: bool = True
+    source: str | None = None
+    external_id: str | None = None
+    would_cost: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +209,6 @@ class Cycle:
     starts_on: date
     starts_at: datetime
     ends_at: datetime
-
-
-def cycle_at(at: datetime, zone: tzinfo) -> Cycle:
-    """The calendar month of the zone that the instant lies in."""
-    first = at.astimezone(zone).date().replace(day=1)
-    following = (first + timedelta(days=32)).replace(day=1)
-    return Cycle(first, midnight(first, zone), midnight(following, zone))
 
 
 def midnight(day: date, zone: tzinfo) -> datetime:
@@ -246,53 +286,13 @@ class PriceList:
             raise ValueError("a quantity is not negative")
         return MilliCredits(int((Decimal(self.of(feature)) * quantity).to_integral_value(ROUND_CEILING)))
 
+    def parts(self, features: Mapping[str, Quantity]) -> dict[str, MilliCredits]:
+        """The upper bound of a piece of work, feature by feature, from the quantities that it may use of them."""
+        return {feature: self.cost(feature, quantity) for feature, quantity in features.items()}
+
     def estimate(self, features: Mapping[str, Quantity]) -> MilliCredits:
-        """The upper bound of a piece of work from the quantities of the features that it may use."""
-        return MilliCredits(sum(self.cost(feature, quantity) for feature, quantity in features.items()))
-
-
-class GroupBy(Enum):
-    """What usage may be summed by."""
-
-    WORKSPACE = "workspace"
-    FEATURE = "feature"
-    KEY = "key"
-    MODEL = "model"
-    HOUR = "hour"
-    DAY = "day"
-    MONTH = "month"
-
-
-@dataclass(frozen=True, slots=True)
-class UsageQuery:
-    """Which usage, from a day or instant on and up to before another, summed by what; by nothing is one line.
-
-    Days are those of the agency's calendar; an end that is not given is that of the current cycle.
-    """
-
-    since: date | None = None
-    until: date | None = None
-    group_by: tuple[GroupBy, ...] = ()
-    workspace_id: str | None = None
-    feature: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UsageRow:
-    """The sum of one group, whose values stand in the order of the question; a key or model may be none."""
-
-    group: tuple[str | None, ...]
-    credits: MilliCredits
-    events: int
-
-
-@dataclass(frozen=True, slots=True)
-class UsageReport:
-    """The groups in their order, and the sum of all."""
-
-    rows: tuple[UsageRow, ...]
-    credits: MilliCredits
-    events: int
+        """The sum of the parts."""
+        return MilliCredits(sum(self.parts(features).values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-from colonnade.credits import usage_store
-from colonnade.credits.model import (
-    GroupBy,
-    UsageQuery,
-    UsageReport,
-    UsageRow,
-    WorkspaceUsage,
-    midnight,
-)
+from colonnade.credits import report_store, usage_store
+from colonnade.credits.model import WorkspaceUsage, midnight
+from colonnade.credits.rules import left
+from colonnade.credits.standing import Wanted, open_standing
 from colonnade.credits.terms import Terms, terms
+from colonnade.credits.usage_model import Days, GroupBy, Instants, UsageQuery, UsageQuestion, UsageReport
 from colonnade.ground.core.amounts import MilliCredits, to_number
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.instants import format_instant
@@ -23,38 +19,44 @@ from colonnade.ground.db.database import Tx
 MOST_ROWS: Final = 100_000
 """What one answer holds in JSON."""
 
-MOST_CSV_ROWS: Final = 1_000_000
-"""What one CSV text holds; it is made in memory."""
 
-
-async def usage(tx: Tx, caller: Caller, query: UsageQuery, *, most: int = MOST_ROWS) -> UsageReport:
-    """What was used in a span, summed as asked, up to this moment. More groups than fit are refused, never cut."""
+async def ask_usage(tx: Tx, caller: Caller, query: UsageQuery) -> UsageQuestion:
+    """The question with its ends settled, where the caller may ask it at all."""
     caller.require("usage:read")
     if len(set(query.group_by)) < len(query.group_by):
         raise BadField("?groupBy", "names something twice")
     in_force = await terms(tx, [] if query.workspace_id is None else [query.workspace_id])
     if query.workspace_id is not None and query.workspace_id not in in_force.sources:
         raise BadField("?workspaceId", "is not a workspace within this key's reach")
-    rows = await _rows(tx, query, in_force, most + 1)
+    span = _span(query, in_force, in_force.at)
+    return UsageQuestion(span, query.group_by, query.workspace_id, query.feature, query.is_unfunded)
+
+
+async def usage(tx: Tx, caller: Caller, query: UsageQuery, *, most: int = MOST_ROWS) -> UsageReport:
+    """What was used in a span, summed as asked, up to this moment. More groups than fit are refused, never cut."""
+    caller.require("usage:read")
+    question = await ask_usage(tx, caller, query)
+    rows = await report_store.sums(tx, question, most + 1)
     if len(rows) > most:
         raise BadField(
-            "?groupBy", f"makes more than {most} rows; ask for a shorter span, fewer groups, or `format=csv`"
+            "?groupBy",
+            f"makes more than {most} rows; ask for a shorter span, fewer groups, or `format=csv` or `ndjson`",
         )
-    used = MilliCredits(sum(row.credits for row in rows))
-    return UsageReport(tuple(rows), used, sum(row.events for row in rows))
+    return UsageReport(question.group_by, rows)
 
 
-async def _rows(tx: Tx, query: UsageQuery, in_force: Terms, most: int) -> list[UsageRow]:
-    cycle = in_force.cycle(await tx.now())
+def _span(query: UsageQuery, in_force: Terms, at: datetime) -> Days | Instants:
+    """Days where whole ones are asked for: their sums are kept. Hours and unfunded work are told by events alone."""
+    cycle = in_force.cycle(at)
     since = _instant(query.since, in_force) or cycle.starts_at
     until = _instant(query.until, in_force) or cycle.ends_at
     if until <= since:
         raise BadField("?to", "must lie after `from`")
     days = in_force.day(since), in_force.day(until)
     is_whole_days = (since, until) == tuple(midnight(day, in_force.zone) for day in days)
-    if is_whole_days and GroupBy.HOUR not in query.group_by:
-        return await usage_store.by_day(tx, query, days, most)
-    return await usage_store.by_event(tx, query, (since, until), in_force.zone.key, most)
+    if is_whole_days and GroupBy.HOUR not in query.group_by and not query.is_unfunded:
+        return Days(*days)
+    return Instants(since, until, in_force.zone.key)
 
 
 def _instant(moment: date | None, in_force: Terms) -> datetime | None:
@@ -64,7 +66,7 @@ def _instant(moment: date | None, in_force: Terms) -> datetime | None:
 
 
 async def usage_of_workspace(tx: Tx, caller: Caller, workspace_id: str) -> WorkspaceUsage:
-    """What the workspace has used in this cycle, and what the pool that pays for it has left."""
+    """What the workspace has used in this cycle, and what is left to it: the least that its caps and its pool leave."""
     caller.require("usage:read")
     blocks = await usage_blocks(tx, [workspace_id])
     if workspace_id not in blocks:
@@ -73,17 +75,16 @@ async def usage_of_workspace(tx: Tx, caller: Caller, workspace_id: str) -> Works
 
 
 async def usage_blocks(tx: Tx, workspace_ids: Sequence[str]) -> Mapping[str, WorkspaceUsage]:
-    """The same for a whole page of workspaces in one query; those out of reach are left out. Asks for no scope."""
-    in_force = await terms(tx, workspace_ids)
-    at = await tx.now()
-    cycle = in_force.cycle(at)
-    days = cycle.starts_on, in_force.day(cycle.ends_at)
-    pools = {name: in_force.pool_of(name) for name in in_force.sources}
+    """The same for a whole page of workspaces in two queries; those out of reach are left out. Asks for no scope."""
     async with tx.widened() as whole:
-        found = await usage_store.blocks(whole, pools, days, at)
+        standing = await open_standing(whole, Wanted(workspaces=workspace_ids), locking=False)
+        names = [name for name in workspace_ids if name in standing.terms and tx.reach.includes(name)]
+        days = standing.cycle.starts_on, standing.day(standing.cycle.ends_at)
+        used = await usage_store.by_feature(whole, names, days)
+    ends_at = standing.cycle.ends_at
     return {
-        name: WorkspaceUsage(MilliCredits(sum(by_feature.values())), remaining, cycle.ends_at, by_feature)
-        for name, (remaining, by_feature) in found.items()
+        name: WorkspaceUsage(MilliCredits(sum(used[name].values())), left(standing, name), ends_at, used[name])
+        for name in names
     }
 
 

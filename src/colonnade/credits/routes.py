@@ -1,22 +1,36 @@
 """How HTTP says credits: balances, grants, transfers, the ledger, prices; the routes of usage are mounted with them."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
-from fastapi import Depends, Query
+from fastapi import Depends
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from colonnade import credits
-from colonnade.credits import PRICES, CreditsOverview, Grant, LedgerLine, Moved, PoolBalance, PriceList, usage_routes
+from colonnade.credits import (
+    CreditsOverview,
+    Grant,
+    Moved,
+    PoolBalance,
+    alert_routes,
+    cap_routes,
+    charge_routes,
+    event_routes,
+    explain_routes,
+    hold_routes,
+    ledger_routes,
+    price_routes,
+    statement_routes,
+    usage_routes,
+)
+from colonnade.credits.price_routes import refuse_if_operator_grants
 from colonnade.ground.core.amounts import MilliCredits
-from colonnade.ground.core.refusals import Refused
 from colonnade.ground.web import (
     Amount,
     Body,
     Credits,
     Instant,
-    PageOf,
     Shown,
     Who,
     Whole,
@@ -26,8 +40,7 @@ from colonnade.ground.web import (
     router,
 )
 
-GRANTS_BY_OPERATOR: Final = "grants_by_operator"
-"""The name under which the application's state says that no key may grant credits; absent, keys may."""
+GRANTS_BY_OPERATOR: Final = price_routes.GRANTS_BY_OPERATOR
 
 EXAMPLE_WORKSPACE: Final = "ws_01k3n5q7s9v1x3z5b7d9f1h3j5"
 
@@ -154,97 +167,6 @@ class TransferShown(Shown):
         )
 
 
-class ListLedger(Body):
-    """Which part of the ledger."""
-
-    workspace_id: str | None = Field(None, description="Entries on this workspace's accounts alone.")
-    limit: int = Field(50, ge=1, le=100)
-    cursor: str | None = None
-
-
-class EntryShown(Shown):
-    """One entry of the ledger: the account that changed, and how it stood afterwards."""
-
-    id: str
-    transfer_id: str
-    account: str = Field(description="`issued`, `pool`, or `pool:`, `held:`, `used:` and the workspace.")
-    workspace_id: str | None
-    amount: Amount
-    balance_after: Amount
-    kind: str
-    rule: str = Field(description="What allowed the movement: the pool that paid, say.")
-    reference: str | None
-    feature: str | None
-    invocation_id: str | None
-    hold_id: str | None
-    grant_id: str | None
-    actor_id: str
-    key_id: str | None
-    request_id: str
-    created_at: Instant
-
-    @classmethod
-    def of(cls, line: LedgerLine) -> "EntryShown":
-        """The entry as callers see it."""
-        return cls(
-            id=line.id,
-            transfer_id=line.transfer_id,
-            account=line.account_id,
-            workspace_id=line.workspace_id,
-            amount=line.amount,
-            balance_after=line.balance_after,
-            kind=line.kind,
-            rule=line.rule,
-            reference=line.reference,
-            feature=line.feature,
-            invocation_id=line.run_id,
-            hold_id=line.hold_id,
-            grant_id=line.grant_id,
-            actor_id=line.actor_id,
-            key_id=line.key_id,
-            request_id=line.request_id,
-            created_at=line.at,
-        )
-
-
-class PriceShown(Shown):
-    """What one unit of a feature costs."""
-
-    feature: str
-    credits: Amount
-    unit: str
-    source: Literal["agency", "default"]
-
-
-class PricesShown(Shown):
-    """The prices in force."""
-
-    version: int = Field(description="Grows with every change; 0 while the agency has set no price.")
-    data: list[PriceShown]
-
-    @classmethod
-    def of(cls, prices: PriceList) -> "PricesShown":
-        """The list as callers see it."""
-        shown = [
-            PriceShown(
-                feature=feature,
-                credits=prices.of(feature),
-                unit=price.unit,
-                source="agency" if feature in prices.own else "default",
-            )
-            for feature, price in PRICES.items()
-        ]
-        return cls(version=prices.version, data=shown)
-
-
-async def refuse_if_operator_grants(request: Request) -> None:
-    """Where credits are sold, only the operator of the installation grants them; a test twin's are worth nothing."""
-    if getattr(request.app.state, GRANTS_BY_OPERATOR, False) and call_of(request).caller.mode == "live":
-        raise Refused(
-            "credits.operator_grants", "Here credits are granted by the operator of the installation, not by keys."
-        )
-
-
 @routes.get("/v1/credits", response_model=CreditsShown)
 @access(Who.ANY_KEY, "credits:read")
 async def read_credits(request: Request) -> Response:
@@ -270,7 +192,7 @@ async def grant_credits(request: Request, body: GrantCredits) -> Response:
     They are spent by priority, then by the earliest expiry, then by age.
     """
     call = call_of(request)
-    async with call.writing() as tx:
+    async with call.writing(money=True) as tx:
         grant = await credits.grant(
             tx,
             call.caller,
@@ -291,7 +213,7 @@ async def transfer_credits(request: Request, body: TransferCredits) -> Response:
     They keep their expiry and their priority; what would be spent first moves first.
     """
     call = call_of(request)
-    async with call.writing() as tx:
+    async with call.writing(money=True) as tx:
         moved = await credits.transfer(
             tx,
             call.caller,
@@ -302,40 +224,13 @@ async def transfer_credits(request: Request, body: TransferCredits) -> Response:
         return call.answer(201, TransferShown.of(moved))
 
 
-@routes.get("/v1/credits/ledger", response_model=PageOf[EntryShown])
-@access(Who.ANY_KEY, "credits:read")
-async def list_ledger(request: Request, query: Annotated[ListLedger, Query()]) -> Response:
-    """List the ledger.
-
-    Every movement stands in it twice: where credits went from, and where they went to. The newest come first, and
-    `total` is never counted.
-    """
-    call = call_of(request)
-    what = f"ledger {query.workspace_id or ''}"
-    position = call.cursor(what, query.cursor)
-    async with call.reading() as tx:
-        lines, has_more = await credits.ledger(
-            tx,
-            call.caller,
-            workspace_id=query.workspace_id,
-            before_id=None if position is None else position[0],
-            limit=query.limit,
-        )
-    following = call.next_cursor(what, [lines[-1].id] if has_more else None)
-    shown = PageOf[EntryShown](data=[EntryShown.of(line) for line in lines], next_cursor=following, total=None)
-    return call.answer(200, shown)
-
-
-@routes.get("/v1/prices", response_model=PricesShown)
-@access(Who.ANY_KEY, "credits:read")
-async def read_prices(request: Request) -> Response:
-    """Read the prices.
-
-    What one unit of each feature costs this agency.
-    """
-    call = call_of(request)
-    async with call.reading() as tx:
-        return call.answer(200, PricesShown.of(await credits.price_list(tx)))
-
-
+routes.routes.extend(alert_routes.routes.routes)
+routes.routes.extend(cap_routes.routes.routes)
+routes.routes.extend(charge_routes.routes.routes)
+routes.routes.extend(event_routes.routes.routes)
+routes.routes.extend(explain_routes.routes.routes)
+routes.routes.extend(hold_routes.routes.routes)
+routes.routes.extend(ledger_routes.routes.routes)
+routes.routes.extend(price_routes.routes.routes)
+routes.routes.extend(statement_routes.routes.routes)
 routes.routes.extend(usage_routes.routes.routes)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from colonnade.credits.model import Cycle, Source, cycle_at, pool_id
+from colonnade.credits.cycles import CycleRule, aligned
+from colonnade.credits.model import Cycle, Source, pool_id
+from colonnade.credits.rules import Standing
+from colonnade.credits.standing import Wanted, open_standing
 from colonnade.ground.core.refusals import NotFound
 from colonnade.ground.db.database import Tx
-from colonnade.tenancy import agencies, workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,15 @@ class Terms:
 
     zone: ZoneInfo
     sources: Mapping[str, Source]
+    at: datetime
+    current: Cycle
+    rule: CycleRule
+
+    @classmethod
+    def of(cls, standing: Standing) -> "Terms":
+        """The terms as they stand."""
+        sources = {name: one.source for name, one in standing.terms.items()}
+        return cls(standing.zone, sources, standing.at, standing.cycle, standing.rule)
 
     def source_of(self, workspace_id: str) -> Source:
         """Whose pool pays for the workspace; one out of reach is not found."""
@@ -29,8 +40,9 @@ class Terms:
         return pool_id(self.source_of(workspace_id), workspace_id)
 
     def cycle(self, at: datetime) -> Cycle:
-        """The cycle that the instant lies in."""
-        return cycle_at(at, self.zone)
+        """The cycle that the instant lies in: the current one, or what the rule of now says of another time."""
+        is_current = self.current.starts_at <= at < self.current.ends_at
+        return self.current if is_current else aligned(self.rule, self.zone, at)
 
     def day(self, at: datetime) -> date:
         """The day of the agency's calendar."""
@@ -39,7 +51,4 @@ class Terms:
 
 async def terms(tx: Tx, workspace_ids: Collection[str] = ()) -> Terms:
     """The terms in force. The transaction's own reach decides which workspaces are told, so ask before widening."""
-    agency = await agencies.in_force(tx)
-    zone = ZoneInfo(agency.settings.get("timezone", "UTC"))
-    settings = await workspaces.in_force(tx, sorted(workspace_ids), agency=agency) if workspace_ids else {}
-    return Terms(zone, {name: Source(found.values["creditPool"]) for name, found in settings.items()})
+    return Terms.of(await open_standing(tx, Wanted(workspaces=workspace_ids), locking=False))

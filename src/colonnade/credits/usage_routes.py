@@ -1,8 +1,8 @@
-"""How HTTP says usage: sums for reports in JSON or CSV, and the block of one workspace."""
+"""How HTTP says usage: sums for reports in JSON, CSV or lines of JSON, and the block of one workspace."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from pydantic import BeforeValidator, Field
@@ -10,25 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from colonnade import credits
-from colonnade.credits import GroupBy, UsageQuery, UsageReport, WorkspaceUsage
-from colonnade.ground.core.amounts import to_number, to_text
-from colonnade.ground.core.csv_text import csv_text
+from colonnade.credits import GroupBy, UsageQuery, WorkspaceUsage
+from colonnade.credits.exporting import as_json, writing
 from colonnade.ground.core.refusals import NotFound
-from colonnade.ground.db.database import Tx
-from colonnade.ground.web import Amount, Body, Instant, Place, Shown, Who, access, call_of, router
+from colonnade.ground.web import Amount, Body, Instant, Place, Shown, Who, access, call_of, json_answer, router
+from colonnade.ground.web.exports import TOLD
 from colonnade.ground.web.operations import House
-from colonnade.tenancy import workspaces
+from colonnade.ground.web.spooling import spooled
 
 routes = router("Usage")
-
-_NAMES: Final = {
-    GroupBy.WORKSPACE: "workspaceId",
-    GroupBy.KEY: "keyId",
-}
-
-
-def _name(group: GroupBy) -> str:
-    return _NAMES.get(group, group.value)
 
 
 def _groups(value: Any) -> Any:
@@ -70,11 +60,15 @@ class AskUsage(Body):
     )
     workspace_id: str | None = None
     feature: str | None = None
-    format: Literal["json", "csv"] = "json"
+    unfunded: bool = Field(
+        False, description="Only work that nothing could pay for; `credits` are then what it would have cost."
+    )
+    format: Literal["json", "csv", "ndjson"] = "json"
 
     def query(self) -> UsageQuery:
         """The question itself."""
-        return UsageQuery(self.since, self.until, tuple(self.group_by), self.workspace_id, self.feature)
+        group_by = tuple(self.group_by)
+        return UsageQuery(self.since, self.until, group_by, self.workspace_id, self.feature, self.unfunded)
 
 
 class UsageTotals(Shown):
@@ -92,16 +86,6 @@ class UsageShown(Shown):
         "`hour`, `day`, `month`; a key or model may be null), `credits` and `events`."
     )
     totals: UsageTotals
-
-    @classmethod
-    def of(cls, report: UsageReport, group_by: Sequence[GroupBy]) -> "UsageShown":
-        """The report as callers see it."""
-        names = [_name(group) for group in group_by]
-        rows = [
-            {**dict(zip(names, row.group, strict=True)), "credits": to_number(row.credits), "events": row.events}
-            for row in report.rows
-        ]
-        return cls(data=rows, totals=UsageTotals(credits=report.credits, events=report.events))
 
 
 class WorkspaceUsageShown(Shown):
@@ -123,50 +107,23 @@ class WorkspaceUsageShown(Shown):
         )
 
 
-Names = Mapping[str, str]
-
-
-def _as_csv(report: UsageReport, group_by: Sequence[GroupBy], names: Names) -> Response:
-    """The rows as they are; where they are told by workspace, its name stands last, for people who read invoices."""
-    named = [group_by.index(GroupBy.WORKSPACE)] if GroupBy.WORKSPACE in group_by else []
-    header = [*(_name(group) for group in group_by), "credits", "events", *("workspaceName" for _ in named)]
-    rows = [
-        [*row.group, to_text(row.credits), row.events, *(names.get(str(row.group[at]), "") for at in named)]
-        for row in report.rows
-    ]
-    return Response(
-        csv_text([header, *rows]).encode(),
-        headers={"Content-Disposition": 'attachment; filename="usage.csv"'},
-        media_type="text/csv; charset=utf-8",
-    )
-
-
-async def _names(tx: Tx, report: UsageReport, group_by: Sequence[GroupBy]) -> Names:
-    if GroupBy.WORKSPACE not in group_by:
-        return {}
-    at = group_by.index(GroupBy.WORKSPACE)
-    found = await workspaces.known(tx, list({str(row.group[at]) for row in report.rows}))
-    return {workspace.id: workspace.name for workspace in found}
-
-
-_CSV: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
-
-
-@routes.get("/v1/usage", response_model=UsageShown, responses=_CSV)
+@routes.get("/v1/usage", response_model=UsageShown, responses=TOLD)
 @access(Who.ANY_KEY, "usage:read", place=Place.WORKSPACES)
 async def read_usage(request: Request, query: Annotated[AskUsage, Query()]) -> Response:
     """Sum up usage.
 
-    Real time and unpaged, of all workspaces that the key reaches; more than 100,000 rows are given as CSV only. Days
-    and months are those of the agency's time zone.
+    Real time and unpaged, of all workspaces that the key reaches; more than 100,000 rows are given as CSV or as lines
+    of JSON only, which are of one instant and of any length. Days and months are those of the agency's time zone. Rows
+    come by time, workspace, feature, key and model.
     """
     call = call_of(request)
-    most = credits.MOST_CSV_ROWS if query.format == "csv" else credits.MOST_ROWS
+    if query.format == "json":
+        async with call.reading() as tx:
+            report = await credits.usage(tx, call.caller, query.query())
+        return json_answer(200, as_json(report))
     async with call.reading() as tx:
-        report = await credits.usage(tx, call.caller, query.query(), most=most)
-        if query.format == "csv":
-            return _as_csv(report, query.group_by, await _names(tx, report, query.group_by))
-    return call.answer(200, UsageShown.of(report, query.group_by))
+        question = await credits.ask_usage(tx, call.caller, query.query())
+    return spooled(call, "usage", query.format, writing(question, query.format))
 
 
 @routes.get("/v1/workspaces/{workspace_id}/usage", response_model=WorkspaceUsageShown)

@@ -194,7 +194,8 @@ class _Trying:
         operation, outsider = self.operation, self.outsider
         sent = body if body is not None else self._body()
         placed = operation.place_headers(outsider.workspace_id, outsider.credential) if headers is None else headers
-        return Wanted(operation.method, operation.at(values), query or {}, placed, sent)
+        needed = operation.needed(outsider.own.by_prefix(outsider.workspace_id))
+        return Wanted(operation.method, operation.at(values), {**needed, **(query or {})}, placed, sent)
 
     def _body(self) -> dict[str, object] | None:
         shown = self.operation.example()

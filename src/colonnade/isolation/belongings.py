@@ -117,7 +117,8 @@ class Harvest:
         yield from chosen
 
     async def _look(self, operation: Described, values: Mapping[str, str]) -> None:
-        query = {name: value for name, value in _WIDE.items() if name in operation.queries}
+        query = operation.needed(self.found.by_prefix(self._any_workspace()))
+        query |= {name: value for name, value in _WIDE.items() if name in operation.queries}
         headers: dict[str, str] = {}
         if "scope" not in query:
             headers = operation.place_headers(self._any_workspace(), self._credentials[0])

@@ -91,6 +91,12 @@ class Described:
         """The parameters of its query."""
         return {one["name"]: one for one in self.document.get("parameters", ()) if one["in"] == "query"}
 
+    def needed(self, chosen: Mapping[str, str]) -> dict[str, str]:
+        """The parameters that its query must have, as the document shows them, with these ids in place of its own."""
+        shown = {name: one["schema"] for name, one in self.queries.items() if one.get("required")}
+        needed = {name: str(one.get("examples", ["1"])[0]) for name, one in shown.items()}
+        return dict(with_ids_of(needed, chosen))
+
     def prefix(self, parameter: str) -> str:
         """The prefix of the ids that this parameter of the path takes."""
         found = prefix_of(parameter)

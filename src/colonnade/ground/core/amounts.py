@@ -32,6 +32,11 @@ def to_number(amount: int) -> int | float:
     return whole if rest == 0 else amount / 1000
 
 
+PLACES: Final = tuple(f".{rest:03d}".rstrip("0") if rest else "" for rest in range(1000))
+"""What stands behind the whole credits of an amount, by its milli-credits."""
+
+
 def to_text(amount: int) -> str:
     """The amount as plain decimal text, for sentences and CSV cells."""
-    return str(Decimal(amount) / 1000) if amount % 1000 else str(amount // 1000)
+    whole, rest = divmod(abs(amount), 1000)
+    return f"{'-' if amount < 0 else ''}{whole}{PLACES[rest]}"

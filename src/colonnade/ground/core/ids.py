@@ -69,6 +69,10 @@ def _uuid7() -> int:
 
 _PAIRS: Final = [first + second for first in ALPHABET for second in ALPHABET]
 _TRIPLES: Final = [pair + third for pair in _PAIRS for third in ALPHABET]
+_LATE_DIGITS: Final = 12
+"""The last digits of an id, 60 bits that are random in any case."""
+_DIGITS: Final = (ALPHABET * 8).encode()
+"""A digit for each value of a byte."""
 _SHIFTS: Final = tuple(range(105, -1, -15))
 
 
@@ -82,6 +86,14 @@ def new_id(prefix: str) -> str:
     if prefix not in PREFIXES:
         raise ValueError(f"{prefix!r} is not one of the id prefixes")
     return f"{prefix}_{_text(_uuid7())}"
+
+
+def new_ids(prefix: str, many: int) -> list[str]:
+    """So many fresh ids of one instant, in their order: much cheaper than one by one."""
+    head = new_id(prefix)[:-_LATE_DIGITS]
+    drawn = os.urandom(_LATE_DIGITS * many).translate(_DIGITS).decode()
+    tails = [drawn[place : place + _LATE_DIGITS] for place in range(0, len(drawn), _LATE_DIGITS)]
+    return [head + tail for tail in sorted(tails)]
 
 
 def first_id(prefix: str, at: datetime, *, later_seconds: int = 0) -> str:

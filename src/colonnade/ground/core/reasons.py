@@ -163,11 +163,47 @@ REASONS: Final[dict[str, Reason]] = {
         "A settlement would charge more than its hold set aside; `details` has both amounts.",
         "Hold an upper bound of the work before it starts, and charge at most that.",
     ),
+    "credits.hold_ended": Reason(
+        "CONFLICT",
+        "The hold has ended",
+        "A hold that was settled, released or has expired is charged no more; `details` tells how it ended.",
+        "Hold anew, or make a single charge.",
+    ),
+    "credits.refund_exceeded": Reason(
+        "UNPROCESSABLE",
+        "More than is left of the charge",
+        "A charge is given back at most once in all its parts; `details` has what is left of it.",
+        "Refund at most what is left.",
+    ),
+    "credits.busy": Reason(
+        "UNAVAILABLE",
+        "Too many charges are waiting",
+        "The queue of charges of this agency or of the installation is full; nothing of this one was kept.",
+        "Try again with the same reference after `Retry-After` seconds.",
+    ),
+    "credits.outcome_unknown": Reason(
+        "UNAVAILABLE",
+        "It is not known yet whether this was charged",
+        "The database did not answer in time, so the charge may have been made or not.",
+        "Send the same reference again, or ask by it: GET /v1/credits/charges?reference=…. It is never charged twice.",
+    ),
     "credits.reference_reused": Reason(
         "CONFLICT",
         "This reference was used for another charge",
         "The same reference was charged before with another amount, feature or workspace.",
         "Use a fresh reference for a new charge.",
+    ),
+    "usage_alerts.exists": Reason(
+        "CONFLICT",
+        "There is an alert at this threshold",
+        "Another alert about the same workspace, or about the agency, has this threshold; `details` names it.",
+        "Change that alert, or choose another threshold.",
+    ),
+    "usage_alerts.too_many": Reason(
+        "UNPROCESSABLE",
+        "Too many usage alerts",
+        "A workspace takes 20 usage alerts and so does the agency, for every charge looks at them.",
+        "Change one that there is, or delete one first.",
     ),
     "credits.operator_grants": Reason(
         "FORBIDDEN",

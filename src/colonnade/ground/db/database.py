@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +27,7 @@ else:
     Pool = asyncpg.Pool
 
 _ACQUIRE_SECONDS: Final = 10.0
+_LONG_READS: Final = 2
 _IDLE: Final = {"idle_in_transaction_session_timeout": "120000"}
 """A transaction that nobody goes on with holds its locks and its place; after two minutes the server ends it."""
 _SCOPE_ID = re.compile(r"[a-z]+_[0-9a-z]{26}")
@@ -70,6 +71,10 @@ class Tx:
             self._now = await self._connection.fetchval("select now()")
         return self._now
 
+    def began(self, at: datetime) -> None:
+        """Take note of that instant, where another statement has told it, so that nobody has to ask."""
+        self._now = at
+
     async def fetch(self, sql: str, *arguments: Any) -> list[Record]:
         """All rows."""
         return list(await self._connection.fetch(sql, *arguments))
@@ -101,6 +106,12 @@ class Tx:
     def cursor(self, sql: str, *arguments: Any) -> AsyncIterator[Record]:
         """Rows one batch at a time, for exports of any length in constant memory."""
         return aiter(self._connection.cursor(sql, *arguments, prefetch=500))
+
+    async def batches(self, sql: str, *arguments: Any, most: int) -> AsyncGenerator[list[Record], None]:
+        """The same in lists of at most so many."""
+        cursor = await self._connection.cursor(sql, *arguments)
+        while rows := await cursor.fetch(most):
+            yield list(rows)
 
     @contextlib.asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -173,6 +184,8 @@ class Database:
         self._most = most_connections
         self._cache = 0 if through_pooler else 1024
         self._pool: Pool | None = None
+        self.long_reads = asyncio.Semaphore(_LONG_READS)
+        """Whoever reads for seconds waits for a turn here, so that there are connections left for everybody else."""
 
     async def open(self) -> None:
         """Connect; the first connection proves address and password."""

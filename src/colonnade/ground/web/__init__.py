@@ -16,7 +16,7 @@ query parameters a `Body` model in `Annotated[Query…, Query()]`, so that unkno
 """
 
 from colonnade.ground.web.access import Access, Place, Who, access
-from colonnade.ground.web.bodies import takes_list_as
+from colonnade.ground.web.bodies import takes_list_as, takes_up_to
 from colonnade.ground.web.calls import Call, call_of, entity_tag, json_answer, to_json
 from colonnade.ground.web.cursors import dated_cursor, dated_position
 from colonnade.ground.web.operations import House, Operation, router
@@ -56,5 +56,6 @@ __all__ = [
     "router",
     "takes_file",
     "takes_list_as",
+    "takes_up_to",
     "to_json",
 ]

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from colonnade.ground.core.refusals import NotFound, Refused
 from colonnade.ground.core.secrets import masked
 from colonnade.ground.web.access import Access, Place, Who, access_of
+from colonnade.ground.web.bodies import most_bytes_of
 from colonnade.ground.web.operations import House, Operation
 from colonnade.ground.web.problems import answer_refused
 from colonnade.ground.web.ready import Ready, answer_ready, ready_of
@@ -99,10 +100,15 @@ def assemble(house: House, routers: Sequence[APIRouter], lifespan: Lifespan | No
 
 
 def body_limit(app: FastAPI, usual: int) -> Callable[[str], int]:
-    """How many bytes the body at a path may hold: more than usual where an operation takes a file."""
-    uploads = [(route.path, upload_of(route.endpoint)) for route in app.routes if isinstance(route, Operation)]
-    limits = {path: upload.most_body_bytes for path, upload in uploads if upload is not None}
+    """How many bytes the body at a path may hold: more than usual where an operation takes a file, or says so."""
+    found = [(route.path, _more_bytes(route.endpoint)) for route in app.routes if isinstance(route, Operation)]
+    limits = {path: most for path, most in found if most is not None}
     return lambda path: limits.get(path, usual)
+
+
+def _more_bytes(endpoint: Callable[..., Any]) -> int | None:
+    upload = upload_of(endpoint)
+    return most_bytes_of(endpoint) if upload is None else upload.most_body_bytes
 
 
 def _no_route(request: Request, error: HTTPException) -> Response:

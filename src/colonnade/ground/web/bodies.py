@@ -13,6 +13,7 @@ from colonnade.ground.core.refusals import BadFields, FieldError, Refused
 DEEPEST: Final = 64
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _LIST_FIELD: Final = "__colonnade_list_field__"
+_MOST_BYTES: Final = "__colonnade_most_bytes__"
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -31,6 +32,22 @@ def list_field_of(endpoint: Callable[..., Any]) -> str | None:
     """The field that a list is read as; none where a body has to be an object."""
     name: str | None = getattr(endpoint, _LIST_FIELD, None)
     return name
+
+
+def takes_up_to(most_bytes: int) -> Callable[[Endpoint], Endpoint]:
+    """Declare that the body of an endpoint may hold more bytes than usual."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _MOST_BYTES, most_bytes)
+        return endpoint
+
+    return declare
+
+
+def most_bytes_of(endpoint: Callable[..., Any]) -> int | None:
+    """How many bytes the body may hold; none where it is as many as usual."""
+    most: int | None = getattr(endpoint, _MOST_BYTES, None)
+    return most
 
 
 def _malformed(sentence: str) -> Refused:

@@ -12,41 +12,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from colonnade.ground.core.callers import Caller
-from colonnade.ground.core.refusals import BadField, Refused
+from colonnade.ground.core.refusals import BadField
 from colonnade.ground.core.secrets import Pepper
-from colonnade.ground.db.database import Database, Tx
+from colonnade.ground.db.database import BeforeCommit, Database, Tx
+from colonnade.ground.web import answers
+from colonnade.ground.web.answers import Answer, Keeping
 from colonnade.ground.web.cursors import decode_cursor, encode_cursor
 from colonnade.ground.web.visits import Visit, visit_of
 
 _CALL: Final = "colonnade.call"
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _ENTITY_TAG = re.compile(r'\s*(?:W/)?"v(\d{1,18})"\s*')
-
-_NEVER_KEPT: Final = {"content-length", "set-cookie"}
-"""Headers that a replay does not repeat: a cookie is a secret, and for one browser alone."""
-
-_TRY_LOCK: Final = "select pg_try_advisory_xact_lock(hashtextextended($1, 7))"
-
-_FIND: Final = """
-select method, path, body_digest, status, headers, body from idempotency
-where agency_id = $1 and workspace_id = $2 and caller_id = $3 and key = $4 and created_at > now() - interval '24 hours'
-"""
-
-_KEEP: Final = """
-insert into idempotency (agency_id, workspace_id, caller_id, key, method, path, body_digest, status, headers, body)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-on conflict (agency_id, workspace_id, caller_id, key) do update
-set method = excluded.method, path = excluded.path, body_digest = excluded.body_digest, status = excluded.status,
-    headers = excluded.headers, body = excluded.body, created_at = excluded.created_at
-"""
-
-
-class Replay(Exception):
-    """The same request came before: its stored answer is the answer."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__("replay")
-        self.response = response
 
 
 @dataclass(slots=True)
@@ -79,17 +55,30 @@ class Call:
             yield tx
 
     @contextlib.asynccontextmanager
-    async def writing(self) -> AsyncIterator[Tx]:
+    async def writing(self, *, money: bool = False) -> AsyncIterator[Tx]:
         """The transaction of this command. With an `Idempotency-Key` its answer is stored just before the commit.
 
-        A refusal rolls back and is not stored; the same key with the same request replays the stored answer.
+        A refusal rolls back and is not stored; the same key with the same request replays the stored answer, for a day,
+        and for ever where it moved `money`.
         """
-        key = self._idempotency_key()
-        keep = None if key is None else self._keeper(key)
+        keeping = self.queued(money=money)
+        keep = None if keeping is None else self._keeper(keeping)
         async with self.database.transaction(self.caller.reach, before_commit=keep) as tx:
-            if key is not None:
-                await self._replay(tx, key)
+            if keeping is not None:
+                (ended,) = await answers.find(tx, [keeping])
+                if ended is not None:
+                    raise ended
             yield tx
+
+    def queued(self, *, money: bool = True) -> Keeping | None:
+        """The request's `Idempotency-Key`, if it has one, for a command that another transaction carries out."""
+        key = self._idempotency_key()
+        if key is None:
+            return None
+        reach = self.caller.reach
+        within = (reach.workspace_ids or ("",))[0]
+        visit = self.visit
+        return Keeping(within, self.caller.actor_id, key, visit.method, visit.path, self._digest(), money)
 
     def answer(
         self,
@@ -129,33 +118,10 @@ class Call:
     def _digest(self) -> bytes:
         return hashlib.sha256(self.request.url.query.encode() + b"\0" + self.body).digest()
 
-    def _owner(self, key: str) -> tuple[str, str, str, str]:
-        reach = self.caller.reach
-        return reach.agency_id, (reach.workspace_ids or ("",))[0], self.caller.actor_id, key
-
-    async def _replay(self, tx: Tx, key: str) -> None:
-        owner = self._owner(key)
-        if not await tx.fetchval(_TRY_LOCK, "\0".join(owner).replace("\0", " ")):
-            raise Refused("request.idempotency_running", "The first request with this key has not ended yet.")
-        row = await tx.fetchrow(_FIND, *owner)
-        if row is None:
-            return
-        if (row["method"], row["path"], row["body_digest"]) != (self.visit.method, self.visit.path, self._digest()):
-            raise Refused("request.idempotency_reused", "This `Idempotency-Key` was used for another request before.")
-        headers = {**row["headers"], "Idempotent-Replayed": "true"}
-        raise Replay(Response(row["body"], row["status"], headers=headers))
-
-    def _keeper(self, key: str) -> Any:
+    def _keeper(self, keeping: Keeping) -> BeforeCommit:
         async def keep(tx: Tx) -> None:
-            answer = self._answer
-            if answer is None:
-                return
-            headers = {name: value for name, value in answer.headers.items() if name not in _NEVER_KEPT}
-            body = bytes(answer.body) if self._kept is None else self._kept
-            visit = self.visit
-            await tx.execute(
-                _KEEP, *self._owner(key), visit.method, visit.path, self._digest(), answer.status_code, headers, body
-            )
+            if self._answer is not None:
+                await answers.keep(tx, [Answer(keeping, self._answer, self._kept)])
 
         return keep
 

@@ -4,6 +4,7 @@ Rows are read some hundreds at a time, each time in a short transaction of its o
 and no transaction, and one that leaves ends the reading.
 """
 
+import abc
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -47,20 +48,22 @@ class Table(Generic[Row]):
     shown: Callable[[Row], BaseModel]
 
 
-class ExportAnswer(Response, Generic[Row]):
-    """Sends a table while it is read; it begins to read when it is sent."""
+class StreamedAnswer(Response, abc.ABC):
+    """A file that is sent while it is made; it begins to be made when it is sent."""
 
     send_seconds = 30.0
     """A reader who takes nothing for so long is left."""
 
-    def __init__(self, database: Database, reach: Reach, table: Table[Row], wanted: Format) -> None:
-        super().__init__(media_type=MEDIA[wanted])
-        self._database = database
-        self._reach = reach
-        self._table = table
+    def __init__(self, name: str, wanted: Format | Literal["json"]) -> None:
+        super().__init__(media_type="application/json" if wanted == "json" else MEDIA[wanted])
+        self._name = name
         self._format = wanted
         del self.headers["content-length"]
-        self.headers["content-disposition"] = f'attachment; filename="{table.name}.{wanted}"'
+        self.headers["content-disposition"] = f'attachment; filename="{name}.{wanted}"'
+
+    @abc.abstractmethod
+    def parts(self) -> AsyncGenerator[bytes, None]:
+        """The file, part by part. What it raises cuts the answer off, so that it does not look whole."""
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send all of it, unless the reader leaves."""
@@ -69,12 +72,12 @@ class ExportAnswer(Response, Generic[Row]):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await self._send_parts(send, leaving)
         except TimeoutError:
-            _log.warning("exports.reader_stalled", table=self._table.name)
+            _log.warning("exports.reader_stalled", table=self._name)
         finally:
             leaving.cancel()
 
     async def _send_parts(self, send: Send, leaving: "asyncio.Task[None]") -> None:
-        async with contextlib.aclosing(self._parts()) as parts:
+        async with contextlib.aclosing(self.parts()) as parts:
             async for part in parts:
                 if leaving.done():
                     return
@@ -82,7 +85,18 @@ class ExportAnswer(Response, Generic[Row]):
                     await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _parts(self) -> AsyncGenerator[bytes, None]:
+
+class ExportAnswer(StreamedAnswer, Generic[Row]):
+    """Sends a table, read some rows at a time."""
+
+    def __init__(self, database: Database, reach: Reach, table: Table[Row], wanted: Format) -> None:
+        super().__init__(table.name, wanted)
+        self._database = database
+        self._reach = reach
+        self._table = table
+
+    async def parts(self) -> AsyncGenerator[bytes, None]:
+        """The head of a table, then its rows."""
         if self._format == "csv":
             yield csv_text([self._table.columns]).encode()
         last: Row | None = None

@@ -20,8 +20,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from colonnade.ground.core.refusals import BadField, BadFields, FieldError, NotFound, Refused
 from colonnade.ground.db.database import Database, unavailable
 from colonnade.ground.web.access import FindWorkspace, access_of, admit
+from colonnade.ground.web.answers import Replay
 from colonnade.ground.web.bodies import as_json, is_multipart, list_field_of
-from colonnade.ground.web.calls import Call, Replay, put_call
+from colonnade.ground.web.calls import Call, put_call
 from colonnade.ground.web.plain import list_fields, plain_arguments
 from colonnade.ground.web.problems import a_mistake_of_ours, answer_refused, from_validation, is_unreachable
 from colonnade.ground.web.uploads import read_file, upload_of

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from colonnade import credits
+from colonnade.ground.core.amounts import to_text
 from colonnade.ground.core.secrets import Secret
 from colonnade.ground.db.database import Tx
 from colonnade.outbound.mail import store
@@ -97,12 +99,31 @@ async def _workspace_received(tx: Tx, due: Due, options: MailOptions) -> Written
     return Written(notice.email, {**notice.facts, "workspace": there[0].name})
 
 
+async def _usage_alert(tx: Tx, due: Due, options: MailOptions) -> Written | None:
+    notice = await _notice(tx, due, options)
+    news = await credits.alert_news(tx, due.resource_id)
+    if notice is None or news is None:
+        return None
+    there = [] if news.workspace_id is None else await workspaces.known(tx, [news.workspace_id])
+    facts = {
+        "workspace": there[0].name if there else None,
+        "threshold": str(news.threshold_percent),
+        "percent": str(news.percent),
+        "used": to_text(news.used),
+        "of": to_text(news.basis),
+        "happened": news.at.strftime(_WHEN),
+        "ends": news.cycle_ends_at.strftime(_WHEN),
+    }
+    return Written(notice.email, {**notice.facts, **facts})
+
+
 WRITERS: Final[Mapping[str, Callable[[Tx, Due, MailOptions], Awaitable[Written | None]]]] = {
     "invitation": _invitation,
     "password_reset": _password_reset,
     "password_changed": _notice,
     "two_factor_off": _notice,
     "key_leaked": _key_leaked,
+    "usage_alert": _usage_alert,
     "removed": _notice,
     "agency_received": _notice,
     "workspace_received": _workspace_received,

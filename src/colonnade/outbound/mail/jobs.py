@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from colonnade import credits
 from colonnade.ground.core.callers import Reach
 from colonnade.ground.db.database import Database, Tx
 from colonnade.outbound.mail import store
@@ -48,6 +49,15 @@ async def _the_workspaces_owner(tx: Tx, workspace_id: str) -> Sequence[str]:
     return [] if owner_id is None else await _the_person(tx, owner_id)
 
 
+async def _who_is_alerted(tx: Tx, alert_id: str) -> Sequence[str]:
+    """The owners; for an alert about a workspace its own owner besides."""
+    news = await credits.alert_news(tx, alert_id)
+    if news is None or "mail" not in news.channels:
+        return []
+    besides = [] if news.workspace_id is None else await _the_workspaces_owner(tx, news.workspace_id)
+    return [*await _the_owners(tx, alert_id), *besides]
+
+
 KINDS: Final[Mapping[str, tuple[str, Recipients]]] = {
     "members.invited": ("invitation", _the_invited),
     "members.invitation_resent": ("invitation", _the_invited),
@@ -58,6 +68,7 @@ KINDS: Final[Mapping[str, tuple[str, Recipients]]] = {
     "people.password_changed": ("password_changed", _the_person),
     "people.totp_disabled": ("two_factor_off", _the_person),
     "keys.leaked": ("key_leaked", _the_owners),
+    "usage_alerts.fired": ("usage_alert", _who_is_alerted),
 }
 """Which events are told by mail, as what, and to whom."""
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from colonnade import credits
 from colonnade.credits import Hold, HoldRequest, PriceList
-from colonnade.ground.core.amounts import to_number
+from colonnade.ground.core.amounts import MilliCredits, to_number
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.ids import new_id
 from colonnade.ground.core.refusals import NotFound, Refused
@@ -44,8 +44,9 @@ class _Prepared:
 
     def hold_request(self, prices: PriceList) -> HoldRequest:
         """What has to be set aside before it may start; the run's id makes a repeat the same hold."""
-        amount = prices.estimate(self.skill.features)
-        return HoldRequest(self.request.workspace_id, amount, self.skill.feature, self.run_id, run_id=self.run_id)
+        parts = prices.parts(self.skill.features)
+        amount, workspace_id = MilliCredits(sum(parts.values())), self.request.workspace_id
+        return HoldRequest(workspace_id, amount, self.skill.feature, self.run_id, run_id=self.run_id, parts=parts)
 
     def row(self, hold: Hold, prices: PriceList) -> dict[str, Any]:
         """How the run is kept."""

@@ -6,8 +6,8 @@ signed. The request log beside it tells every call. Nothing here starts a reacti
 
 from colonnade.tenancy.audit.call_log import CallFilters, CallPlace, LoggedCall
 from colonnade.tenancy.audit.calling import calls_after, page_calls
-from colonnade.tenancy.audit.keeping import BATCH, erase_payloads
-from colonnade.tenancy.audit.model import Announcement, Entry, Fact, Filters
+from colonnade.tenancy.audit.keeping import BATCH, erase_payloads, house
+from colonnade.tenancy.audit.model import Announcement, Entry, Fact, Filters, known_address
 from colonnade.tenancy.audit.offline import FileVerdict, check_lines
 from colonnade.tenancy.audit.seals import Place, Verdict
 from colonnade.tenancy.audit.service import export, page, record, record_all, sealed_after
@@ -29,6 +29,8 @@ __all__ = [
     "check_lines",
     "erase_payloads",
     "export",
+    "house",
+    "known_address",
     "page",
     "page_calls",
     "record",

@@ -1,5 +1,6 @@
 """Entries of the audit log, the canonical text their digest is taken of, and what may never stand in them."""
 
+import functools
 import hashlib
 import ipaddress
 import json
@@ -16,6 +17,7 @@ CANONICAL_VERSION: Final = "colonnade.audit.1"
 """Names the way in which the canonical text is made; another way gets another name."""
 
 _KEYS = re.compile(SHOWN_ONCE)
+_quoted: Final = json.encoder.encode_basestring_ascii
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ def canonical_json(value: Any) -> str:
 
 def flat_json(values: list[str | int | None]) -> str:
     """The same text for a list without anything inside, made at once."""
-    return json.dumps(values, separators=(",", ":"))
+    parts = [_quoted(one) if isinstance(one, str) else "null" if one is None else str(int(one)) for one in values]
+    return f"[{','.join(parts)}]"
 
 
 def payload_digest(before: dict[str, Any] | None, after: dict[str, Any] | None) -> bytes | None:
@@ -112,6 +115,7 @@ def payload_digest(before: dict[str, Any] | None, after: dict[str, Any] | None) 
     return hashlib.sha256(canonical_json([before, after]).encode()).digest()
 
 
+@functools.lru_cache(maxsize=4096)
 def known_address(text: str | None) -> str | None:
     """The address in one spelling; none when it is no address."""
     try:

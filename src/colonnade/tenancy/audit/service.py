@@ -6,7 +6,7 @@ from typing import Any
 
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.events import EVENTS
-from colonnade.ground.core.ids import new_id
+from colonnade.ground.core.ids import new_ids
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy.audit import store
 from colonnade.tenancy.audit.model import Entry, Fact, Filters, known_address, payload_digest, without_keys
@@ -34,7 +34,8 @@ async def record_all(tx: Tx, facts: Sequence[tuple[Caller, Fact]]) -> None:
     """The same for a transaction that holds many commands: one statement, one entry for each, in the given order."""
     if facts:
         at = await tx.now()
-        await store.add(tx, [_entry(tx, caller, fact, at) for caller, fact in facts])
+        names = new_ids("aud", len(facts))
+        await store.add(tx, [_entry(tx, *one, at, name) for one, name in zip(facts, names, strict=True)])
 
 
 async def page(
@@ -58,13 +59,13 @@ async def sealed_after(tx: Tx, filters: Filters, last: Sealed | None, most: int)
     return await store.page_sealed(tx, filters, limit=most, after_id=None if last is None else last.entry.id)
 
 
-def _entry(tx: Tx, caller: Caller, fact: Fact, at: datetime) -> Entry:
+def _entry(tx: Tx, caller: Caller, fact: Fact, at: datetime, name: str) -> Entry:
     assert fact.event in EVENTS, f"{fact.event} is not on the list of events"
     before = None if fact.before is None else without_keys(fact.before)
     after = None if fact.after is None else without_keys(fact.after)
     return Entry(
         agency_id=tx.agency_id,
-        id=new_id("aud"),
+        id=name,
         at=at,
         actor_kind=caller.kind.value,
         actor_id=caller.actor_id,

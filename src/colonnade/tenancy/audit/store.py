@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from colonnade.ground.core.ids import first_id, new_id
+from colonnade.ground.core.ids import first_id, new_ids
 from colonnade.ground.db.database import Record, Tx
 from colonnade.tenancy.audit.model import Entry, Filters, canonical_text
 from colonnade.tenancy.audit.seals import Link, Sealed
@@ -43,9 +43,9 @@ async def add(tx: Tx, entries: Sequence[Entry]) -> None:
         (
             *(entry.id, entry.workspace_id, entry.at, entry.actor_kind, entry.actor_id, entry.actor_name),
             *(entry.event, entry.resource_id, entry.before, entry.after, entry.payload_digest),
-            *(entry.request_id, entry.address, tx.pepper.digest(canonical_text(entry)), new_id("evt")),
+            *(entry.request_id, entry.address, tx.pepper.digest(canonical_text(entry)), event_id),
         )
-        for entry in entries
+        for entry, event_id in zip(entries, new_ids("evt", len(entries)), strict=True)
     ]
     columns = [list(column) for column in zip(*rows, strict=True)]
     await tx.execute(ADD, tx.agency_id, *columns, tx.pepper.current)

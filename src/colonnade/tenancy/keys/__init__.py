@@ -21,7 +21,7 @@ from colonnade.tenancy.keys.model import (
 )
 from colonnade.tenancy.keys.partner import PartnerKeys
 from colonnade.tenancy.keys.ring import KeyRing, Verified, agency_networks
-from colonnade.tenancy.keys.service import count, for_installation, get, mint, page, revoke, roll, update
+from colonnade.tenancy.keys.service import count, find, for_installation, get, mint, page, revoke, roll, update
 
 __all__ = [
     "MEMBER_RATE",
@@ -44,6 +44,7 @@ __all__ = [
     "address_refused",
     "agency_networks",
     "count",
+    "find",
     "for_installation",
     "get",
     "is_on",

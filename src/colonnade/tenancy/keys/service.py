@@ -89,6 +89,11 @@ async def get(tx: Tx, caller: Caller, key_id: str, *, workspace_id: str | None =
     return key
 
 
+async def find(tx: Tx, key_id: str) -> Key | None:
+    """The key within reach, of the agency or of a workspace, for what else is kept of keys; asks for no scope."""
+    return await store.find_any(tx, key_id)
+
+
 async def page(
     tx: Tx,
     caller: Caller,

@@ -100,6 +100,19 @@ async def find(tx: Tx, key_id: str, workspace_id: str | None) -> Key | None:
     return None if row is None else key_of(row)
 
 
+FIND_ANY: Final = f"""
+select {_COLUMNS}, {_USED} from {_WITH_USE}
+where k.agency_id = $1 and k.id = $2 and ($3::text[] is null or k.workspace_id = any ($3))
+"""
+
+
+async def find_any(tx: Tx, key_id: str) -> Key | None:
+    """The key with this id on whichever level, within reach."""
+    within = tx.reach.workspace_ids
+    row = await tx.fetchrow(FIND_ANY, tx.agency_id, key_id, None if within is None else list(within))
+    return None if row is None else key_of(row)
+
+
 LOCK: Final = f"""
 select {_COLUMNS} from api_key k
 where k.agency_id = $1 and k.workspace_id is not distinct from $2 and k.id = $3 for no key update

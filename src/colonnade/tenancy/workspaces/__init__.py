@@ -45,7 +45,7 @@ from colonnade.tenancy.workspaces.service import (
     restore,
     update,
 )
-from colonnade.tenancy.workspaces.settings import is_governed, leaves
+from colonnade.tenancy.workspaces.settings import is_governed, leaves, plain_in_force
 
 __all__ = [
     "EXTERNAL",
@@ -97,6 +97,7 @@ __all__ = [
     "normalized_domain",
     "nothing_at_work",
     "page",
+    "plain_in_force",
     "purge",
     "restore",
     "roll_call",

@@ -46,6 +46,14 @@ def effective(agency: Mapping[str, Any], own: Mapping[str, Any]) -> EffectiveSet
     return EffectiveSettings(values, sources)
 
 
+def plain_in_force(agency: Mapping[str, Any], own: Mapping[str, Any], name: str) -> Any:
+    """What holds of one plain setting alone."""
+    mine, above = own.get(name), agency.get(name) if name in _INHERITED else None
+    if mine is not None and not is_locked(agency, name):
+        return mine
+    return _DEFAULTS.get(name) if above is None else above
+
+
 def leaves(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings by path: gates one by one, everything else whole."""
     plain = {name: value for name, value in settings.items() if name != "approvalPolicy"}
