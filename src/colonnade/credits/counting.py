@@ -12,7 +12,7 @@ AGENCY: Final = "agency"
 """The subject under which all that an agency takes is counted."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Count:
     """A change of one tally; the workspace is that of the subject, if it is one's."""
 

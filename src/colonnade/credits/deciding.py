@@ -45,7 +45,7 @@ class Desk:
         amount, unit_price = priced.cost(self.prices)
         wish = Wish(ask.workspace_id, priced.feature, amount, key_of(order.caller))
         allowed = self._allowed(wish)
-        name, by = next(self.batch.charge_ids), Signature.of(order.caller)
+        name, by = new_id("chg"), Signature.of(order.caller)
         if allowed.borrowed:
             self._lend(TransferKind.BORROW, wish.workspace_id, allowed.borrowed, by, charge_id=name)
         movement = Movement(
@@ -272,7 +272,7 @@ class Desk:
         """Tell the usage what was charged."""
         self.batch.events.append(
             UsageEvent(
-                id=next(self.batch.event_ids),
+                id=new_id("evt"),
                 workspace_id=str(charged.workspace_id),
                 at=self.batch.at,
                 feature=str(charged.feature),

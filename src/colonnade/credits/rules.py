@@ -1,7 +1,7 @@
 """What decides over credits: every level, every cap and every pool are compared by one function. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
@@ -147,9 +147,6 @@ class Standing:
     """The transaction's own time, for records of it."""
     counts: dict[tuple[date, str], Count] = field(default_factory=dict)
     """What is to be added to the tallies, by cycle and subject."""
-    bounds: dict[tuple[Any, ...], Sequence[Cap]] = field(default_factory=dict)
-    tabs: dict[tuple[Any, ...], Sequence[tuple[Count, Tally]]] = field(default_factory=dict)
-    """What was found already: the caps of a kind of wish in their order, and where its like is counted."""
     is_locked: bool = False
     """Whether nobody else decides meanwhile; what only looks may not write pools."""
 
@@ -201,21 +198,14 @@ def limits(
 
     Key, workspace, agency, each first for the feature and then for all; then the pool that pays, and the borrow limit.
     """
+    wanted = set(features)
+    caps = [cap for cap in standing.caps if _applies(cap, workspace_id, wanted, key_id)]
+    ordered = sorted(caps, key=_precedence)
     return [
-        *(_of_cap(standing, cap) for cap in _caps(standing, workspace_id, features, key_id)),
+        *(_of_cap(standing, cap) for cap in ordered),
         funds(standing, workspace_id),
         *_lending(standing, workspace_id),
     ]
-
-
-def _caps(standing: Standing, workspace_id: str, features: Iterable[str], key_id: str | None) -> Sequence[Cap]:
-    """The caps among them, in the order of precedence."""
-    like = (workspace_id, key_id, *features)
-    found = standing.bounds.get(like)
-    if found is None:
-        caps = [cap for cap in standing.caps if _applies(cap, workspace_id, set(like[2:]), key_id)]
-        found = standing.bounds[like] = sorted(caps, key=_precedence)
-    return found
 
 
 _LEVELS: Final = {"key": 0, "workspace": 1, "agency": 2}
@@ -233,11 +223,6 @@ def _applies(cap: Cap, workspace_id: str, features: set[str], key_id: str | None
     return cap.level == "agency" or cap.workspace_id == workspace_id
 
 
-def _room(standing: Standing, cap: Cap) -> MilliCredits:
-    """What the cap leaves."""
-    return MilliCredits(max(cap.credits - standing.tally(cap.subject).taken, 0))
-
-
 def _of_cap(standing: Standing, cap: Cap) -> Limit:
     tally = standing.tally(cap.subject)
     return Limit(
@@ -250,7 +235,7 @@ def _of_cap(standing: Standing, cap: Cap) -> Limit:
         most=cap.credits,
         taken=tally.taken,
         used=tally.used,
-        available=_room(standing, cap),
+        available=MilliCredits(max(cap.credits - tally.taken, 0)),
         ends_at=standing.cycle.ends_at,
     )
 
@@ -261,12 +246,6 @@ def funds(standing: Standing, workspace_id: str) -> Limit:
     if own == AGENCY_POOL_ID:
         return pool_limit(standing, own, None)
     return pool_limit(standing, own, workspace_id, lent=_borrowable(standing, workspace_id))
-
-
-def _payable(standing: Standing, workspace_id: str) -> int:
-    """What that pool can pay, with what is lent to it."""
-    own = standing.pool(pool_id(standing.terms[workspace_id].source, workspace_id)).available(standing.at)
-    return own + _borrowable(standing, workspace_id)
 
 
 def pool_limit(standing: Standing, name: str, workspace_id: str | None, *, lent: MilliCredits = ZERO) -> Limit:
@@ -324,26 +303,24 @@ def left(standing: Standing, workspace_id: str) -> MilliCredits:
 
 def decide(standing: Standing, wish: Wish) -> Allowed | Stopped:
     """Whether the wish is granted as things stand, and out of what; changes nothing."""
-    features = (wish.feature,) if wish.parts is None else wish.parts
-    caps = _caps(standing, wish.workspace_id, features, wish.key_id)
-    is_within = all(wish.needed(cap.feature) <= _room(standing, cap) for cap in caps)
-    if is_within and wish.amount <= _payable(standing, wish.workspace_id):
-        return _funded(standing, wish, caps)
-    all_of_them = limits(standing, wish.workspace_id, features, wish.key_id)
+    all_of_them = limits(standing, wish.workspace_id, wish.by_feature, wish.key_id)
     stopping = [one for one in all_of_them if one.kind != "borrow" and wish.needed(one.feature) > one.available]
-    stopping.sort(key=lambda one: one.available)  # of equal ones the first in the order of precedence stays first
-    tightest = stopping[0]
-    return Stopped(wish.needed(tightest.feature), tightest, stopping)
+    if stopping:
+        stopping.sort(key=lambda one: one.available)  # of equal ones the first in the order of precedence stays first
+        tightest = stopping[0]
+        return Stopped(wish.needed(tightest.feature), tightest, stopping)
+    return _funded(standing, wish, all_of_them)
 
 
-def _funded(standing: Standing, wish: Wish, caps: Sequence[Cap]) -> Allowed:
+def _funded(standing: Standing, wish: Wish, bounds: Sequence[Limit]) -> Allowed:
     name = pool_id(standing.terms[wish.workspace_id].source, wish.workspace_id)
     own = standing.pool(name)
     borrowed = MilliCredits(max(wish.amount - own.available(standing.at), 0))
     draws = own.plan(MilliCredits(wish.amount - borrowed), standing.at)
     if borrowed:
         draws += standing.pool(AGENCY_POOL_ID).plan(borrowed, standing.at)
-    within = f" within {min(caps, key=lambda cap: _room(standing, cap)).id}" if caps else ""
+    caps = [one for one in bounds if one.kind == "cap"]
+    within = f" within {min(caps, key=lambda one: one.available).id}" if caps else ""
     return Allowed(name, draws, borrowed, f"{name}{' + pool' if borrowed else ''}{within}")
 
 
@@ -352,28 +329,8 @@ def take(standing: Standing, wish: Wish, allowed: Allowed) -> None:
     for draw in allowed.draws:
         name = draw.pool_id or allowed.pool_id
         standing.pool(name).take(draw)
-    if allowed.borrowed or wish.parts is not None:
-        for count in taking(wish, allowed, standing.cycle.starts_on):
-            add(standing, count)
-        return
-    used = wish.amount if wish.kind == "charge" else 0
-    for count, tally in _tab(standing, wish, allowed):
-        count.taken += wish.amount
-        count.used += used
-        tally.taken = MilliCredits(tally.taken + wish.amount)
-        tally.used = MilliCredits(tally.used + used)
-
-
-def _tab(standing: Standing, wish: Wish, allowed: Allowed) -> Sequence[tuple[Count, Tally]]:
-    """Where all is counted that is wished for one feature, by the same, out of one pool; found once."""
-    like = (wish.workspace_id, wish.key_id, wish.feature, allowed.pool_id)
-    found = standing.tabs.get(like)
-    if found is None:
-        cycle = standing.cycle.starts_on
-        nothing = replace(wish, amount=ZERO)
-        counts = [_counted(standing, one) for one in taking(nothing, allowed, cycle)]
-        found = standing.tabs[like] = [(one, standing.tally(one.subject)) for one in counts]
-    return found
+    for count in taking(wish, allowed, standing.cycle.starts_on):
+        add(standing, count)
 
 
 def taking(wish: Wish, allowed: Allowed, cycle: date) -> Iterator[Count]:
@@ -398,20 +355,14 @@ def _count(cycle: date, subject: str, workspace_id: str | None, amount: int, is_
     return Count(cycle, subject, workspace_id, amount, amount if is_used else 0)
 
 
-def _counted(standing: Standing, like: Count) -> Count:
-    """What is to be added to that tally so far."""
-    sums = standing.counts.get((like.cycle, like.subject))
-    if sums is None:
-        sums = Count(like.cycle, like.subject, like.workspace_id, 0, 0)
-        standing.counts[like.cycle, like.subject] = sums
-    return sums
-
-
 def add(standing: Standing, count: Count) -> None:
     """Count it, for the decisions to come and to be written."""
-    sums = _counted(standing, count)
-    sums.taken += count.taken
-    sums.used += count.used
+    key = (count.cycle, count.subject)
+    before = standing.counts.get(key)
+    taken, used = (
+        (count.taken, count.used) if before is None else (before.taken + count.taken, before.used + count.used)
+    )
+    standing.counts[key] = Count(count.cycle, count.subject, count.workspace_id, taken, used)
     if count.cycle == standing.cycle.starts_on:
         tally = standing.tally(count.subject)
         tally.taken = MilliCredits(tally.taken + count.taken)
