@@ -130,7 +130,7 @@ async def read_usage(request: Request, query: Annotated[AskUsage, Query()]) -> R
 async def read_workspace_usage(request: Request, workspace_id: str) -> Response:
     """Read a workspace's usage.
 
-    What it has used in the current cycle, and what it may still use of the pool that pays for it.
+    What it has used in the current cycle, and what the pool that pays for it and the caps leave.
     """
     call = call_of(request)
     known = await workspace_named(call, workspace_id)
