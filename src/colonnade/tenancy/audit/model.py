@@ -31,7 +31,7 @@ class Fact:
     after: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # many of them in a moment: frozen ones take longer to make
 class Entry:
     """One line of the audit log."""
 
