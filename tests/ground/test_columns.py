@@ -15,9 +15,20 @@ from tests import factories
 TEXT = "select * from unnest(@1::id[], @2::number[], @@3::text[], @@4::numeric[], @@5::date[], @@6::jsonb[]) as x"
 DAY = date(2026, 2, 3)
 
-ALIKE = [("a", -5, "one, two", Decimal("1.5"), DAY, {"a": 1}), ("b", 7, "one, two", Decimal("1.5"), DAY, {"a": 1})]
-APART = [("a", 1, "", Decimal("1.0"), DAY, {}), (None, 2, None, 1, None, {"a": 1}), ("c", None, "NULL", 1, DAY, None)]
-EMPTY = [("a", None, None, None, None, {}), ("b", None, None, None, None, {}), ("c", None, None, None, None, {})]
+ALIKE: list[tuple[Any, ...]] = [
+    ("a", -5, "one, two", Decimal("1.5"), DAY, {"a": 1}),
+    ("b", 7, "one, two", Decimal("1.5"), DAY, {"a": 1}),
+]
+APART: list[tuple[Any, ...]] = [
+    ("a", 1, "", Decimal("1.0"), DAY, {}),
+    (None, 2, None, 1, None, {"a": 1}),
+    ("c", None, "NULL", 1, DAY, None),
+]
+EMPTY: list[tuple[Any, ...]] = [
+    ("a", None, None, None, None, {}),
+    ("b", None, None, None, None, {}),
+    ("c", None, None, None, None, {}),
+]
 
 
 @pytest.mark.parametrize("rows", [ALIKE, APART, EMPTY, ALIKE[:1], EMPTY[:1]], ids=["alike", "apart", "empty", "1", "0"])
