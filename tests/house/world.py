@@ -166,7 +166,7 @@ async def _charge(installed: Installed, home: Home, workspace: Workspace) -> str
 
 
 async def _hold(installed: Installed, home: Home, workspace: Workspace) -> str:
-    body = {"workspaceId": workspace.id, "feature": "video", "credits": 1, "reference": "held in the world"}
+    body = {"workspaceId": workspace.id, "feature": "video", "credits": 50, "reference": "held in the world"}
     return await _asked(installed, home, "/v1/credits/holds", body)
 
 

@@ -32,7 +32,15 @@ class Place:
     database: Database
     home: Home
     ids: list[str]
+    charge_id: str
+    """Much was charged, so that a little of it can be given back again and again."""
+    hold_id: str
     headers: dict[str, str]
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        """What stands in paths and bodies by a name in braces."""
+        return {"id": self.ids[0], "other": self.ids[1], "charge": self.charge_id, "hold": self.hold_id}
 
     async def counted(self, method: str, path: str, *, is_known: bool = True, **sent: Any) -> Counted:
         """What this one request costs, with a key that the process has just seen unless told otherwise."""
@@ -60,32 +68,65 @@ async def place(address: Address, tmp_path_factory: pytest.TempPathFactory) -> A
             _alive(application),
             httpx2.AsyncClient(transport=transport, base_url="http://here.example") as client,
         ):
-            yield Place(client, heard, database, home, ids, wide)
+            yield Place(client, heard, database, home, ids, *await _charged(client, ids[1], wide), wide)
     await database.close()
 
 
+async def _charged(client: httpx2.AsyncClient, workspace_id: str, headers: dict[str, str]) -> tuple[str, str]:
+    granted = await client.post("/v1/credits/grants", json={"amount": 10_000}, headers=headers)
+    assert granted.status_code == 201, granted.text
+    made = []
+    for what in ("charges", "holds"):
+        body = {"workspaceId": workspace_id, "feature": "image", "credits": 1000, "reference": f"much: {what}"}
+        answer = await client.post(f"/v1/credits/{what}", json=body, headers=headers)
+        assert answer.status_code == 201, answer.text
+        made.append(answer.json()["id"])
+    charge_id, hold_id = made
+    return charge_id, hold_id
+
+
 _number = itertools.count()
+
+FRESH = {"name", "industry", "reference"}
+"""Fields whose values are other ones each time."""
 
 Sent = Callable[[Place], tuple[str, str, dict[str, Any]]]
 
 
 def get(path: str) -> Sent:
-    return lambda place: ("GET", path.format(id=place.ids[0], other=place.ids[1]), {})
+    return lambda place: ("GET", path.format(**place.named), {})
 
 
 def send(method: str, path: str, body: Mapping[str, Any]) -> Sent:
     """A body that is another one each time, so that each time there is something to write."""
+
+    def filled(place: Place, name: str, value: Any) -> Any:
+        text = value.format(**place.named) if isinstance(value, str) else value
+        return f"{text} {next(_number)}" if name in FRESH else text
+
     return lambda place: (
         method,
-        path.format(id=place.ids[0], other=place.ids[1]),
-        {
-            "json": {
-                name: f"{value} {next(_number)}" if name in {"name", "industry"} else value
-                for name, value in body.items()
-            }
-        },
+        path.format(**place.named),
+        {"json": {name: filled(place, name, value) for name, value in body.items()}},
     )
 
+
+def tell(events: int) -> Sent:
+    """So many usage events that were never told before."""
+
+    def event(place: Place) -> Mapping[str, Any]:
+        return {"id": f"call {next(_number)}", "source": "here", "workspaceId": place.ids[1], **CHARGED}
+
+    return lambda place: ("POST", "/v1/usage/events", {"json": [event(place) for _ in range(events)]})
+
+
+def cap(path: str) -> Sent:
+    """A cap that is another one each time."""
+    return lambda place: ("PUT", path.format(**place.named), {"json": {"credits": 5000 + next(_number)}})
+
+
+CHARGED: Mapping[str, Any] = {"feature": "image", "credits": 0.5}
+ASKED: Mapping[str, Any] = {"workspaceId": "{other}", **CHARGED, "reference": "of"}
 
 OPERATIONS: Mapping[str, Sent] = {
     "GET /v1/whoami": get("/v1/whoami"),
@@ -102,7 +143,24 @@ OPERATIONS: Mapping[str, Sent] = {
     "GET /v1/members": get("/v1/members"),
     "GET /v1/audit-log": get("/v1/audit-log"),
     "GET /v1/credits": get("/v1/credits"),
+    "GET /v1/credits/explain": get("/v1/credits/explain?workspaceId={other}&feature=image&amount=10"),
+    "POST /v1/credits/charges": send("POST", "/v1/credits/charges", ASKED),
+    "GET /v1/credits/charges?reference=": get("/v1/credits/charges?reference=much:+charges"),
+    "POST /v1/credits/charges/{id}/refund": send(
+        "POST", "/v1/credits/charges/{charge}/refund", {"credits": 0.5, "reference": "back"}
+    ),
+    "POST /v1/credits/holds": send("POST", "/v1/credits/holds", ASKED),
+    "POST /v1/credits/holds/{id}/capture": send(
+        "POST", "/v1/credits/holds/{hold}/capture", {"credits": 0.5, "reference": "part"}
+    ),
+    "GET /v1/workspaces/{id}/credit-cap": get("/v1/workspaces/{id}/credit-cap"),
+    "PUT /v1/workspaces/{id}/credit-cap": cap("/v1/workspaces/{id}/credit-cap"),
+    "GET /v1/credits/ledger": get("/v1/credits/ledger"),
+    "GET /v1/workspaces/{id}/statements": get("/v1/workspaces/{id}/statements"),
     "GET /v1/usage": get("/v1/usage?groupBy=workspace"),
+    "POST /v1/usage/events": tell(1),
+    "POST /v1/usage/events, 100 of them": tell(100),
+    "GET /v1/usage/alerts": get("/v1/usage/alerts"),
     "GET /v1/posts?scope=agency": get("/v1/posts?scope=agency"),
     "GET /v1/agent/approvals?scope=agency": get("/v1/agent/approvals?scope=agency"),
 }

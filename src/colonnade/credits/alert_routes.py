@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from colonnade import credits
 from colonnade.credits.alerting import MOST_PERCENT, UsageAlert
+from colonnade.credits.naming import EXAMPLE_WORKSPACE
 from colonnade.ground.web import (
     Body,
     Flag,
@@ -31,7 +32,6 @@ Threshold = Annotated[Whole, Field(ge=1, le=MOST_PERCENT)]
 Channels = Annotated[list[Channel], Field(min_length=1, max_length=2)]
 
 _LIST: Final = "usage alerts"
-_EXAMPLE_WORKSPACE: Final = "ws_01k3n5q7s9v1x3z5b7d9f1h3j5"
 
 
 class SetAlert(Body):
@@ -39,7 +39,7 @@ class SetAlert(Body):
 
     model_config = examples(
         {"thresholdPercent": 80, "channels": ["mail"]},
-        {"workspaceId": _EXAMPLE_WORKSPACE, "thresholdPercent": 90, "channels": ["mail", "webhook"]},
+        {"workspaceId": EXAMPLE_WORKSPACE, "thresholdPercent": 90, "channels": ["mail", "webhook"]},
     )
     workspace_id: str | None = Field(
         None, max_length=64, description="Absent: about the agency; with a workspace's key, about that workspace."

@@ -1,10 +1,10 @@
 """How everything that one transaction has decided about credits is written: one statement, made of the parts it needs.
 
-Each part takes columns as arrays: `@1`, `@2` … are its own, `$1` is the agency and `$2` the instant of all of it.
+Each part takes columns, sent as `ground.db.columns` tells: `@1`, `@2` … are its own, `$1` is the agency and `$2` the
+instant of all of it.
 """
 
 import functools
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
@@ -14,6 +14,7 @@ from colonnade.credits.books import Entry, Transfer
 from colonnade.credits.counting import Count
 from colonnade.credits.lots import Draw
 from colonnade.credits.model import Grant, Hold, UsageEvent
+from colonnade.ground.db import columns
 from colonnade.ground.db.database import Tx
 
 Rows = Sequence[Sequence[Any]]
@@ -23,17 +24,17 @@ insert into credit_transfer (agency_id, id, kind, amount, from_account, to_accou
     reference, feature, model, quantity, unit_price, run_id, grant_id, hold_id, charge_id, price_version, cycle, draws,
     actor_id, actor_name, key_id, request_id, address, at)
 select $1, x.*, $2
-from unnest(@1::text[], @2::text[], @3::bigint[], @4::text[], @5::text[], @6::text[], @7::text[], @8::text[],
-            @9::text[], @10::text[], @11::text[], @12::numeric[], @13::bigint[], @14::text[], @15::text[], @16::text[],
-            @17::text[], @18::bigint[], @19::date[], @20::jsonb[], @21::text[], @22::text[], @23::text[], @24::text[],
-            @25::inet[]) as x
+from unnest(@1::id[], @2::id[], @3::number[], @4::id[], @5::id[], @@6::text[], @@7::text[], @@8::text[],
+            @@9::text[], @@10::text[], @@11::text[], @@12::numeric[], @@13::bigint[], @@14::text[], @@15::text[],
+            @@16::text[], @@17::text[], @@18::bigint[], @@19::date[], @@20::jsonb[], @@21::text[], @@22::text[],
+            @@23::text[], @@24::text[], @@25::inet[]) as x
 """
 
 ENTRIES: Final = """
 insert into ledger_entry (agency_id, id, transfer_id, account_id, workspace_id, amount, balance_after,
                           account_version, at)
 select $1, x.*, $2
-from unnest(@1::text[], @2::text[], @3::text[], @4::text[], @5::bigint[], @6::bigint[], @7::bigint[]) as x
+from unnest(@1::id[], @2::id[], @3::id[], @4::id[], @5::number[], @6::number[], @7::number[]) as x
 """
 
 BALANCES: Final = """
@@ -120,9 +121,9 @@ EVENTS: Final = """
 insert into usage_event (agency_id, workspace_id, at, id, feature, key_id, model, run_id, hold_id, transfer_id, cycle,
                          credits, quantity, is_funded, source, external_id, would_cost, metadata)
 select $1, x.*
-from unnest(@1::text[], @2::timestamptz[], @3::text[], @4::text[], @5::text[], @6::text[], @7::text[], @8::text[],
-            @9::text[], @10::date[], @11::bigint[], @12::numeric[], @13::boolean[], @14::text[], @15::text[],
-            @16::bigint[], @17::jsonb[]) as x
+from unnest(@@1::text[], @@2::timestamptz[], @3::id[], @@4::text[], @@5::text[], @@6::text[], @@7::text[], @@8::text[],
+            @9::id[], @@10::date[], @@11::bigint[], @@12::numeric[], @@13::boolean[], @@14::text[], @@15::text[],
+            @@16::bigint[], @@17::jsonb[]) as x
 """
 
 # Behind the tallies, of which every one who counts takes the agency's: so days are nobody's circle either.
@@ -164,28 +165,24 @@ async def write(tx: Tx, at: datetime, rows: Mapping[str, Rows]) -> list[tuple[An
     named = tuple(name for name in PARTS if rows.get(name))
     if not named:
         return []
-    columns = [list(column) for name in named for column in zip(*rows[name], strict=True)]
-    widths = tuple(len(rows[name][0]) for name in named)
-    found = await tx.fetch(_statement(named, widths), tx.agency_id, at, *columns)
+    values = [value for name in named for value in columns.sent(PARTS[name], rows[name])]
+    found = await tx.fetch(_statement(named), tx.agency_id, at, *values)
     return [(row["cycle"], row["subject"], row["taken"], row["used"]) for row in found if row["subject"] is not None]
 
 
 @functools.cache
-def _statement(named: tuple[str, ...], widths: tuple[int, ...]) -> str:
+def _statement(named: tuple[str, ...]) -> str:
     """The statement of these parts, each with its own numbers for its columns."""
     texts: list[tuple[str, str]] = []
     is_counted, first = "counted" in named, 3
-    for name, width in zip(named, widths, strict=True):
-        texts.append((name, _numbered(PARTS[name].replace("@behind", BEHIND if is_counted else ""), first)))
+    for name in named:
+        text = PARTS[name].replace("@behind", BEHIND if is_counted else "")
+        texts.append((name, columns.numbered(text, first)))
         texts += [(other, PARTS[other]) for other in _FOLLOWING.get(name, ())]
-        first += width
+        first += columns.width(PARTS[name])
     parts = ", ".join(f"{name} as ({text})" for name, text in texts)
     told = "c.* from _ left join counted_changed c on true" if is_counted else "null as subject from _"
     return f"with _ as (select $1::text as mine, $2::timestamptz as at), {parts} select {told}"
-
-
-def _numbered(text: str, first: int) -> str:
-    return re.sub(r"@(\d+)", lambda found: f"${first + int(found[1]) - 1}", text)
 
 
 def transfer(one: Transfer) -> tuple[Any, ...]:

@@ -10,10 +10,11 @@ from colonnade.credits.books import Books, Movement, Signature
 from colonnade.credits.counting import Count
 from colonnade.credits.lots import Draw
 from colonnade.credits.model import ISSUED_ID, Grant, Hold, HoldState, TransferKind, UsageEvent
-from colonnade.credits.rules import Standing, add
+from colonnade.credits.rules import Standing
+from colonnade.credits.taking import add
 from colonnade.ground.core.amounts import to_number
 from colonnade.ground.core.callers import Caller
-from colonnade.ground.core.ids import new_ids
+from colonnade.ground.core.ids import id_stream, new_ids
 from colonnade.ground.db.database import Tx
 from colonnade.tenancy import audit
 
@@ -37,6 +38,7 @@ class Batch:
         self.facts: list[tuple[Caller, audit.Fact]] = []
         self.over: list[audit.Fact] = []
         """Grants that ended with their time: the house's own doing, whoever comes upon it first."""
+        self.charge_ids, self.event_ids = id_stream("chg"), id_stream("evt")
         self.tallied: list[tuple[Any, str, int, int]] = []
         """Once it is written: how the tallies that were there before stand now (cycle, subject, taken, used)."""
         if standing.is_locked:

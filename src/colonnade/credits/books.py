@@ -27,7 +27,7 @@ class Account:
     updated_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # many of them in a moment: frozen ones take longer to make
 class Movement:
     """A positive amount from one account to another, and all that the ledger remembers about why."""
 
@@ -69,7 +69,7 @@ class Signature:
         return cls(caller.actor_id, caller.actor_name, key_of(caller), caller.request_id, address)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # many of them in a moment: frozen ones take longer to make
 class Transfer:
     """A movement that was entered, under its id, and by whom."""
 
@@ -78,7 +78,7 @@ class Transfer:
     by: Signature
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # many of them in a moment: frozen ones take longer to make
 class Entry:
     """One side of a transfer: the account's change and how it stands after it. It gets its id when it is written."""
 

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from colonnade import credits
 from colonnade.credits import CapStatus
+from colonnade.credits.naming import workspace_named
 from colonnade.ground.core.amounts import MilliCredits
-from colonnade.ground.core.refusals import NotFound
 from colonnade.ground.web import (
     Amount,
     Body,
@@ -26,7 +26,6 @@ from colonnade.ground.web import (
     examples,
     router,
 )
-from colonnade.ground.web.operations import House
 
 routes = router("Credits")
 
@@ -90,14 +89,6 @@ class CapsShown(Shown):
 FRESH: Final[dict[int | str, dict[str, Any]]] = {201: {"model": CapShown, "description": "There was no such cap yet"}}
 
 
-async def _workspace(call: Call, named: str) -> str:
-    house: House = call.request.app.state.house
-    known = await house.find_workspace(call.caller, named)
-    if known is None:
-        raise NotFound("workspace")
-    return known
-
-
 async def _read(call: Call, **holder: str) -> Response:
     async with call.reading() as tx:
         found = await credits.caps(tx, call.caller, **holder)
@@ -152,7 +143,7 @@ async def read_workspace_caps(request: Request, workspace_id: str) -> Response:
     Those of the agency and of keys bound it as well; `GET /v1/credits/explain` tells all of them.
     """
     call = call_of(request)
-    return await _read(call, workspace_id=await _workspace(call, workspace_id))
+    return await _read(call, workspace_id=await workspace_named(call, workspace_id))
 
 
 @routes.put("/v1/workspaces/{workspace_id}/credit-cap", response_model=CapShown, responses=FRESH)
@@ -163,7 +154,7 @@ async def set_workspace_cap(request: Request, workspace_id: str, body: SetCap) -
     For everything, or for one feature; whichever pool pays.
     """
     call = call_of(request)
-    return await _put(call, body, workspace_id=await _workspace(call, workspace_id))
+    return await _put(call, body, workspace_id=await workspace_named(call, workspace_id))
 
 
 @routes.delete("/v1/workspaces/{workspace_id}/credit-cap", status_code=204)
@@ -171,7 +162,7 @@ async def set_workspace_cap(request: Request, workspace_id: str, body: SetCap) -
 async def remove_workspace_cap(request: Request, workspace_id: str, query: Annotated[NameCap, Query()]) -> Response:
     """Take away a cap of a workspace."""
     call = call_of(request)
-    return await _remove(call, query, workspace_id=await _workspace(call, workspace_id))
+    return await _remove(call, query, workspace_id=await workspace_named(call, workspace_id))
 
 
 @routes.get("/v1/api-keys/{key_id}/credit-cap", response_model=CapsShown)

@@ -82,7 +82,7 @@ class RefundWish:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # many of them in a moment: frozen ones take longer to make
 class Charge:
     """Credits that were charged, and what was given back of them since."""
 

@@ -1,17 +1,16 @@
 """Charges, holds and refunds as they come in and go out."""
 
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from colonnade.credits.charge_model import CaptureWish, Charge, ChargeWish, HoldWish, Priced, Refund, RefundWish
 from colonnade.credits.model import AGENCY_POOL_ID, Hold
+from colonnade.credits.naming import EXAMPLE_WORKSPACE
 from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.core.refusals import BadField
 from colonnade.ground.web import Amount, Body, Credits, Flag, Instant, Shown, examples
-
-EXAMPLE_WORKSPACE: Final = "ws_01k3n5q7s9v1x3z5b7d9f1h3j5"
 
 Feature = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$", description="What the credits are for.")]
 Reference = Annotated[

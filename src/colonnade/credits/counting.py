@@ -12,7 +12,7 @@ AGENCY: Final = "agency"
 """The subject under which all that an agency takes is counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Count:
     """A change of one tally; the workspace is that of the subject, if it is one's."""
 

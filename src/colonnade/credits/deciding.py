@@ -22,7 +22,8 @@ from colonnade.credits.model import (
 )
 from colonnade.credits.orders import Capturing, Order, Refunding
 from colonnade.credits.refusing import refusal
-from colonnade.credits.rules import Allowed, Standing, Stopped, Wish, decide, take, taking
+from colonnade.credits.rules import Allowed, Standing, Stopped, Wish, decide
+from colonnade.credits.taking import take, taking
 from colonnade.ground.core.amounts import ZERO, MilliCredits, to_number, to_text
 from colonnade.ground.core.ids import new_id
 from colonnade.ground.core.refusals import Refused
@@ -45,7 +46,7 @@ class Desk:
         amount, unit_price = priced.cost(self.prices)
         wish = Wish(ask.workspace_id, priced.feature, amount, key_of(order.caller))
         allowed = self._allowed(wish)
-        name, by = new_id("chg"), Signature.of(order.caller)
+        name, by = next(self.batch.charge_ids), Signature.of(order.caller)
         if allowed.borrowed:
             self._lend(TransferKind.BORROW, wish.workspace_id, allowed.borrowed, by, charge_id=name)
         movement = Movement(
@@ -272,7 +273,7 @@ class Desk:
         """Tell the usage what was charged."""
         self.batch.events.append(
             UsageEvent(
-                id=new_id("evt"),
+                id=next(self.batch.event_ids),
                 workspace_id=str(charged.workspace_id),
                 at=self.batch.at,
                 feature=str(charged.feature),

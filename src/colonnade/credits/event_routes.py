@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from colonnade import credits
-from colonnade.credits.charge_shapes import EXAMPLE_WORKSPACE, Feature, Model, SomeCredits, SomeQuantity
+from colonnade.credits.charge_shapes import Feature, Model, SomeCredits, SomeQuantity
 from colonnade.credits.event_model import MOST_EVENTS, EventOutcome, Misfit, ToldEvent
+from colonnade.credits.naming import EXAMPLE_WORKSPACE
 from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.web import (
     Body,

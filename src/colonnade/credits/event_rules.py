@@ -9,7 +9,8 @@ from colonnade.credits.event_model import AHEAD, EventOutcome, EventStatus, Misf
 from colonnade.credits.lots import Draw
 from colonnade.credits.model import PriceList
 from colonnade.credits.refusing import refusal
-from colonnade.credits.rules import Allowed, Standing, Stopped, Wish, decide, take
+from colonnade.credits.rules import Allowed, Standing, Stopped, Wish, decide
+from colonnade.credits.taking import take
 from colonnade.ground.core.amounts import MOST, ZERO, MilliCredits
 from colonnade.ground.core.instants import format_instant
 from colonnade.ground.core.refusals import Refused

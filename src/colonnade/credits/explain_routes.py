@@ -1,7 +1,7 @@
 """How HTTP explains: which limits a call that takes credits would meet, and what would come of it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from pydantic import BeforeValidator, Field
@@ -10,13 +10,12 @@ from starlette.responses import Response
 
 from colonnade import credits
 from colonnade.credits import Explanation, Limit, Question
+from colonnade.credits.naming import EXAMPLE_WORKSPACE
 from colonnade.credits.refusing import way_out
 from colonnade.ground.core.amounts import MOST, MilliCredits, from_decimal
 from colonnade.ground.web import Amount, Body, Instant, Shown, Who, access, call_of, router
 
 routes = router("Credits")
-
-EXAMPLE_WORKSPACE: Final = "ws_01k3n5q7s9v1x3z5b7d9f1h3j5"
 
 
 def _asked_amount(value: Any) -> Any:

@@ -22,8 +22,9 @@ from colonnade.credits.model import (
     account_id,
 )
 from colonnade.credits.refusing import refusal
-from colonnade.credits.rules import Allowed, Stopped, Wish, decide, take
+from colonnade.credits.rules import Allowed, Stopped, Wish, decide
 from colonnade.credits.standing import Wanted, open_standing
+from colonnade.credits.taking import take
 from colonnade.ground.core.amounts import ZERO, MilliCredits, to_number, to_text
 from colonnade.ground.core.callers import Caller, Reach
 from colonnade.ground.core.ids import new_id

@@ -155,7 +155,7 @@ class UsageLine:
             raise ValueError("a usage line has neither negative credits nor a negative quantity")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # many of them in a moment: frozen ones take longer to make
 class UsageEvent:
     """One line of usage under its id: what was used, by whom, for what work, and the transfer that charged it.
 

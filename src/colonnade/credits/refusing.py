@@ -56,8 +56,7 @@ def _sentence(stopped: Stopped) -> str:
         what = f" for `{limit.feature}`" if limit.feature is not None else ""
         return (
             f"{needs}{what}, and the {limit.source}'s cap of {to_text(limit.most or 0)} a cycle leaves "
-            f"{to_text(limit.available)}. Raise the cap, or wait for the next cycle, which begins at "
-            f"{format_instant(limit.ends_at)}."
+            f"{to_text(limit.available)}. {way_out(limit)}"
         )
     return f"{needs}, and the {limit.source}'s pool has {to_text(limit.available)}. {way_out(limit)}"
 

@@ -24,6 +24,7 @@ from colonnade.credits import (
     statement_routes,
     usage_routes,
 )
+from colonnade.credits.naming import EXAMPLE_WORKSPACE
 from colonnade.credits.price_routes import refuse_if_operator_grants
 from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.web import (
@@ -41,8 +42,6 @@ from colonnade.ground.web import (
 )
 
 GRANTS_BY_OPERATOR: Final = price_routes.GRANTS_BY_OPERATOR
-
-EXAMPLE_WORKSPACE: Final = "ws_01k3n5q7s9v1x3z5b7d9f1h3j5"
 
 routes = router("Credits")
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from colonnade.credits.books import Account
-from colonnade.credits.counting import AGENCY, Count, borrow_subject, holders
+from colonnade.credits.counting import AGENCY, Count, borrow_subject
 from colonnade.credits.cycles import CycleRule
 from colonnade.credits.lots import Draw, Pool
 from colonnade.credits.model import AGENCY_POOL_ID, Cycle, Hold, Source, pool_id
@@ -147,6 +147,9 @@ class Standing:
     """The transaction's own time, for records of it."""
     counts: dict[tuple[date, str], Count] = field(default_factory=dict)
     """What is to be added to the tallies, by cycle and subject."""
+    bounds: dict[tuple[Any, ...], Sequence[Cap]] = field(default_factory=dict)
+    tabs: dict[tuple[Any, ...], Sequence[tuple[Count, Tally]]] = field(default_factory=dict)
+    """What was found already: the caps of a kind of wish in their order, and where its like is counted."""
     is_locked: bool = False
     """Whether nobody else decides meanwhile; what only looks may not write pools."""
 
@@ -198,14 +201,22 @@ def limits(
 
     Key, workspace, agency, each first for the feature and then for all; then the pool that pays, and the borrow limit.
     """
-    wanted = set(features)
-    caps = [cap for cap in standing.caps if _applies(cap, workspace_id, wanted, key_id)]
-    ordered = sorted(caps, key=_precedence)
     return [
-        *(_of_cap(standing, cap) for cap in ordered),
+        *(_of_cap(standing, cap) for cap in _caps(standing, workspace_id, features, key_id)),
         funds(standing, workspace_id),
         *_lending(standing, workspace_id),
     ]
+
+
+def _caps(standing: Standing, workspace_id: str, features: Iterable[str], key_id: str | None) -> Sequence[Cap]:
+    """The caps among them, in the order of precedence."""
+    named = tuple(features)
+    like = (workspace_id, key_id, named)
+    found = standing.bounds.get(like)
+    if found is None:
+        caps = [cap for cap in standing.caps if _applies(cap, workspace_id, set(named), key_id)]
+        found = standing.bounds[like] = sorted(caps, key=_precedence)
+    return found
 
 
 _LEVELS: Final = {"key": 0, "workspace": 1, "agency": 2}
@@ -223,6 +234,11 @@ def _applies(cap: Cap, workspace_id: str, features: set[str], key_id: str | None
     return cap.level == "agency" or cap.workspace_id == workspace_id
 
 
+def _room(standing: Standing, cap: Cap) -> MilliCredits:
+    """What the cap leaves."""
+    return MilliCredits(max(cap.credits - standing.tally(cap.subject).taken, 0))
+
+
 def _of_cap(standing: Standing, cap: Cap) -> Limit:
     tally = standing.tally(cap.subject)
     return Limit(
@@ -235,7 +251,7 @@ def _of_cap(standing: Standing, cap: Cap) -> Limit:
         most=cap.credits,
         taken=tally.taken,
         used=tally.used,
-        available=MilliCredits(max(cap.credits - tally.taken, 0)),
+        available=_room(standing, cap),
         ends_at=standing.cycle.ends_at,
     )
 
@@ -246,6 +262,12 @@ def funds(standing: Standing, workspace_id: str) -> Limit:
     if own == AGENCY_POOL_ID:
         return pool_limit(standing, own, None)
     return pool_limit(standing, own, workspace_id, lent=_borrowable(standing, workspace_id))
+
+
+def _payable(standing: Standing, workspace_id: str) -> int:
+    """What that pool can pay, with what is lent to it."""
+    own = standing.pool(pool_id(standing.terms[workspace_id].source, workspace_id)).available(standing.at)
+    return own + _borrowable(standing, workspace_id)
 
 
 def pool_limit(standing: Standing, name: str, workspace_id: str | None, *, lent: MilliCredits = ZERO) -> Limit:
@@ -303,67 +325,24 @@ def left(standing: Standing, workspace_id: str) -> MilliCredits:
 
 def decide(standing: Standing, wish: Wish) -> Allowed | Stopped:
     """Whether the wish is granted as things stand, and out of what; changes nothing."""
-    all_of_them = limits(standing, wish.workspace_id, wish.by_feature, wish.key_id)
+    features = (wish.feature,) if wish.parts is None else wish.parts
+    caps = _caps(standing, wish.workspace_id, features, wish.key_id)
+    is_within = all(wish.needed(cap.feature) <= _room(standing, cap) for cap in caps)
+    if is_within and wish.amount <= _payable(standing, wish.workspace_id):
+        return _funded(standing, wish, caps)
+    all_of_them = limits(standing, wish.workspace_id, features, wish.key_id)
     stopping = [one for one in all_of_them if one.kind != "borrow" and wish.needed(one.feature) > one.available]
-    if stopping:
-        stopping.sort(key=lambda one: one.available)  # of equal ones the first in the order of precedence stays first
-        tightest = stopping[0]
-        return Stopped(wish.needed(tightest.feature), tightest, stopping)
-    return _funded(standing, wish, all_of_them)
+    stopping.sort(key=lambda one: one.available)  # of equal ones the first in the order of precedence stays first
+    tightest = stopping[0]
+    return Stopped(wish.needed(tightest.feature), tightest, stopping)
 
 
-def _funded(standing: Standing, wish: Wish, bounds: Sequence[Limit]) -> Allowed:
+def _funded(standing: Standing, wish: Wish, caps: Sequence[Cap]) -> Allowed:
     name = pool_id(standing.terms[wish.workspace_id].source, wish.workspace_id)
     own = standing.pool(name)
     borrowed = MilliCredits(max(wish.amount - own.available(standing.at), 0))
     draws = own.plan(MilliCredits(wish.amount - borrowed), standing.at)
     if borrowed:
         draws += standing.pool(AGENCY_POOL_ID).plan(borrowed, standing.at)
-    caps = [one for one in bounds if one.kind == "cap"]
-    within = f" within {min(caps, key=lambda one: one.available).id}" if caps else ""
+    within = f" within {min(caps, key=lambda cap: _room(standing, cap)).id}" if caps else ""
     return Allowed(name, draws, borrowed, f"{name}{' + pool' if borrowed else ''}{within}")
-
-
-def take(standing: Standing, wish: Wish, allowed: Allowed) -> None:
-    """Take what was allowed, so that the next decision sees it: out of the lots, and into the tallies."""
-    for draw in allowed.draws:
-        name = draw.pool_id or allowed.pool_id
-        standing.pool(name).take(draw)
-    for count in taking(wish, allowed, standing.cycle.starts_on):
-        add(standing, count)
-
-
-def taking(wish: Wish, allowed: Allowed, cycle: date) -> Iterator[Count]:
-    """How the wish is counted: by whom, for what, and out of whose pool."""
-    name, is_used = wish.workspace_id, wish.kind == "charge"
-    for subject, of_workspace in holders(name, wish.key_id):
-        yield _count(cycle, subject, of_workspace, wish.amount, is_used)
-        for feature, part in wish.by_feature.items():
-            yield _count(cycle, f"{subject}#{feature}", of_workspace, part, is_used)
-    yield from _paying(cycle, name, allowed, wish.amount, is_used)
-
-
-def _paying(cycle: date, name: str, allowed: Allowed, amount: int, is_used: bool) -> Iterator[Count]:
-    of_workspace = None if allowed.pool_id == AGENCY_POOL_ID else name
-    yield _count(cycle, allowed.pool_id, of_workspace, amount - allowed.borrowed, is_used)
-    if allowed.borrowed:
-        yield _count(cycle, AGENCY_POOL_ID, None, allowed.borrowed, is_used)
-        yield _count(cycle, borrow_subject(name), name, allowed.borrowed, is_used)
-
-
-def _count(cycle: date, subject: str, workspace_id: str | None, amount: int, is_used: bool) -> Count:
-    return Count(cycle, subject, workspace_id, amount, amount if is_used else 0)
-
-
-def add(standing: Standing, count: Count) -> None:
-    """Count it, for the decisions to come and to be written."""
-    key = (count.cycle, count.subject)
-    before = standing.counts.get(key)
-    taken, used = (
-        (count.taken, count.used) if before is None else (before.taken + count.taken, before.used + count.used)
-    )
-    standing.counts[key] = Count(count.cycle, count.subject, count.workspace_id, taken, used)
-    if count.cycle == standing.cycle.starts_on:
-        tally = standing.tally(count.subject)
-        tally.taken = MilliCredits(tally.taken + count.taken)
-        tally.used = MilliCredits(tally.used + count.used)

@@ -14,14 +14,14 @@ from starlette.responses import Response
 from colonnade.credits import statement_files as files
 from colonnade.credits import statements
 from colonnade.credits.ledger_seals import Statement, Unfunded
+from colonnade.credits.naming import workspace_named
 from colonnade.credits.statement_files import COLUMNS, Edged, Fields, Kind, Told, as_cells, as_json, month_text
 from colonnade.ground.core.callers import Reach
 from colonnade.ground.core.csv_text import csv_text
 from colonnade.ground.core.refusals import NotFound
 from colonnade.ground.db.database import Database
-from colonnade.ground.web import Body, Call, PageOf, Place, Shown, Who, access, call_of, json_answer, router
+from colonnade.ground.web import Body, PageOf, Place, Shown, Who, access, call_of, json_answer, router
 from colonnade.ground.web.exports import StreamedAnswer
-from colonnade.ground.web.operations import House
 
 routes = router("Usage")
 
@@ -144,14 +144,6 @@ def _json(record: str, nouns: Iterable[Statement | Edged | Told | Unfunded]) -> 
     return ",\n".join(texts).encode()
 
 
-async def _workspace(call: Call, named: str) -> str:
-    house: House = call.request.app.state.house
-    known = await house.find_workspace(call.caller, named)
-    if known is None:
-        raise NotFound("workspace")
-    return known
-
-
 @routes.get("/v1/workspaces/{workspace_id}/statements", response_model=PageOf[StatementShown])  # type: ignore[valid-type]
 @access(Who.ANY_KEY, "usage:read", place=Place.WORKSPACES)
 async def list_statements(request: Request, workspace_id: str, query: Annotated[ListStatements, Query()]) -> Response:
@@ -161,7 +153,7 @@ async def list_statements(request: Request, workspace_id: str, query: Annotated[
     ended in the agency's time zone.
     """
     call = call_of(request)
-    known = await _workspace(call, workspace_id)
+    known = await workspace_named(call, workspace_id)
     what = f"statements {known}"
     position = call.cursor(what, query.cursor)
     before = None if position is None else date.fromisoformat(position[0])
@@ -186,7 +178,7 @@ async def read_statement(
     the blocks of the ledger's chain around them: `colonnade statement verify FILE` checks it without the house.
     """
     call = call_of(request)
-    known = await _workspace(call, workspace_id)
+    known = await workspace_named(call, workspace_id)
     if not _MONTH.fullmatch(month) or month.startswith("0000"):
         raise NotFound("statement")
     async with call.reading() as tx:

@@ -12,10 +12,9 @@ from starlette.responses import Response
 from colonnade import credits
 from colonnade.credits import GroupBy, UsageQuery, WorkspaceUsage
 from colonnade.credits.exporting import as_json, writing
-from colonnade.ground.core.refusals import NotFound
+from colonnade.credits.naming import workspace_named
 from colonnade.ground.web import Amount, Body, Instant, Place, Shown, Who, access, call_of, json_answer, router
 from colonnade.ground.web.exports import TOLD
-from colonnade.ground.web.operations import House
 from colonnade.ground.web.spooling import spooled
 
 routes = router("Usage")
@@ -131,13 +130,10 @@ async def read_usage(request: Request, query: Annotated[AskUsage, Query()]) -> R
 async def read_workspace_usage(request: Request, workspace_id: str) -> Response:
     """Read a workspace's usage.
 
-    What it has used in the current cycle, and what it may still use of the pool that pays for it.
+    What it has used in the current cycle, and what the pool that pays for it and the caps leave.
     """
     call = call_of(request)
-    house: House = request.app.state.house
-    known = await house.find_workspace(call.caller, workspace_id)
-    if known is None:
-        raise NotFound("workspace")
+    known = await workspace_named(call, workspace_id)
     async with call.reading() as tx:
         usage = await credits.usage_of_workspace(tx, call.caller, known)
     return call.answer(200, WorkspaceUsageShown.of(usage))

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
@@ -73,6 +74,7 @@ _LATE_DIGITS: Final = 12
 """The last digits of an id, 60 bits that are random in any case."""
 _DIGITS: Final = (ALPHABET * 8).encode()
 """A digit for each value of a byte."""
+_MOST_AHEAD: Final = 128
 _SHIFTS: Final = tuple(range(105, -1, -15))
 
 
@@ -94,6 +96,14 @@ def new_ids(prefix: str, many: int) -> list[str]:
     drawn = os.urandom(_LATE_DIGITS * many).translate(_DIGITS).decode()
     tails = [drawn[place : place + _LATE_DIGITS] for place in range(0, len(drawn), _LATE_DIGITS)]
     return [head + tail for tail in sorted(tails)]
+
+
+def id_stream(prefix: str) -> Iterator[str]:
+    """Fresh ids without end, each behind the one before: nearly as cheap as many at once, whatever is taken of them."""
+    many = 1
+    while True:
+        yield from new_ids(prefix, many)
+        many = min(many * 2, _MOST_AHEAD)
 
 
 def first_id(prefix: str, at: datetime, *, later_seconds: int = 0) -> str:

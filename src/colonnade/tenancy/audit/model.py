@@ -5,7 +5,7 @@ import hashlib
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -31,7 +31,7 @@ class Fact:
     after: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # many of them in a moment: frozen ones take longer to make
 class Entry:
     """One line of the audit log."""
 
@@ -126,8 +126,35 @@ def known_address(text: str | None) -> str | None:
 
 def canonical_text(entry: Entry) -> str:
     """What the entry's keyed digest is taken of; depends on nothing but the entry itself."""
+    return canonical_texts([entry])[0]
+
+
+def canonical_texts(entries: Sequence[Entry]) -> list[str]:
+    """The same for each; what neighbours share is written out once."""
+    shared: dict[tuple[object, ...], tuple[str, str, str]] = {}
+    texts: list[str] = []
+    for one in entries:
+        like = (one.agency_id, one.at, one.workspace_id, one.actor_kind, one.actor_id, one.actor_name, one.address)
+        parts = shared.get(like)
+        if parts is None:
+            parts = shared[like] = _shared(one)
+        head, middle, address = parts
+        digest = "null" if one.payload_digest is None else f'"{one.payload_digest.hex()}"'
+        mine = f"{_quoted(one.request_id)},{address},{_quoted(one.event)},{_quoted(one.resource_id)}"
+        texts.append(f"[{head},{_quoted(one.id)},{middle},{mine},{digest}]")
+    return texts
+
+
+def _shared(entry: Entry) -> tuple[str, str, str]:
+    """The text before the id, between id and request, and of the address."""
     instant = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
-    digest = None if entry.payload_digest is None else entry.payload_digest.hex()
-    head = [CANONICAL_VERSION, entry.agency_id, entry.id, instant, entry.workspace_id]
-    actor = [entry.actor_kind, entry.actor_id, entry.actor_name, entry.request_id, known_address(entry.address)]
-    return flat_json([*head, *actor, entry.event, entry.resource_id, digest])
+    actor = [entry.actor_kind, entry.actor_id, entry.actor_name]
+    head, middle, address = (
+        flat_json([*values])[1:-1]
+        for values in (
+            [CANONICAL_VERSION, entry.agency_id],
+            [instant, entry.workspace_id, *actor],
+            [known_address(entry.address)],
+        )
+    )
+    return head, middle, address

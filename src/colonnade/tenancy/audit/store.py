@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from colonnade.ground.core.ids import first_id, new_ids
+from colonnade.ground.db import columns
 from colonnade.ground.db.database import Record, Tx
-from colonnade.tenancy.audit.model import Entry, Filters, canonical_text
+from colonnade.tenancy.audit.model import Entry, Filters, canonical_texts
 from colonnade.tenancy.audit.seals import Link, Sealed
 
 _SKEW_SECONDS: Final = 86_400
@@ -16,18 +17,18 @@ _COLUMNS: Final = (
     "e.before, e.after, e.payload_digest, e.request_id, host(e.address) as address"
 )
 
-ADD: Final = """
+_ADD: Final = """
 with fact as (
     select $1::text as agency_id, * from unnest(
-        $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-        $10::jsonb[], $11::jsonb[], $12::bytea[], $13::text[], $14::text[], $15::bytea[], $16::text[])
-    as f (id, workspace_id, at, actor_kind, actor_id, actor_name, event, resource_id,
-          before, after, payload_digest, request_id, address, hmac, event_id)
+        @1::id[], @2::id[], @@3::text[], @@4::timestamptz[], @@5::text[], @@6::text[], @@7::text[], @@8::text[],
+        @@9::text[], @@10::jsonb[], @@11::jsonb[], @@12::bytea[], @@13::text[], @@14::text[], @15::bytea[])
+    as f (id, event_id, workspace_id, at, actor_kind, actor_id, actor_name, event, resource_id,
+          before, after, payload_digest, request_id, address, hmac)
 ), entry as (
     insert into audit_entry (agency_id, id, workspace_id, at, actor_kind, actor_id, actor_name, event, resource_id,
                              before, after, payload_digest, request_id, address, hmac, key_id)
     select agency_id, id, workspace_id, at, actor_kind, actor_id, actor_name, event, resource_id,
-           before, after, payload_digest, request_id, address::inet, hmac, $17::integer
+           before, after, payload_digest, request_id, address::inet, hmac, $2::integer
     from fact
 ), waiting as (
     insert into audit_unsealed (agency_id, workspace_id, entry_id) select agency_id, workspace_id, id from fact
@@ -35,20 +36,21 @@ with fact as (
 insert into outbox (agency_id, id, workspace_id, event, resource_id, audit_id, at)
 select agency_id, event_id, workspace_id, event, resource_id, id, at from fact
 """
+ADD: Final = columns.numbered(_ADD, 3)
 
 
 async def add(tx: Tx, entries: Sequence[Entry]) -> None:
     """Write the entries under the current key, each with its place in the queues of sealing and of telling."""
+    digest, texts = tx.pepper.digest, canonical_texts(entries)
     rows = [
         (
-            *(entry.id, entry.workspace_id, entry.at, entry.actor_kind, entry.actor_id, entry.actor_name),
+            *(entry.id, event_id, entry.workspace_id, entry.at, entry.actor_kind, entry.actor_id, entry.actor_name),
             *(entry.event, entry.resource_id, entry.before, entry.after, entry.payload_digest),
-            *(entry.request_id, entry.address, tx.pepper.digest(canonical_text(entry)), event_id),
+            *(entry.request_id, entry.address, digest(text)),
         )
-        for entry, event_id in zip(entries, new_ids("evt", len(entries)), strict=True)
+        for entry, event_id, text in zip(entries, new_ids("evt", len(entries)), texts, strict=True)
     ]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    await tx.execute(ADD, tx.agency_id, *columns, tx.pepper.current)
+    await tx.execute(ADD, tx.agency_id, tx.pepper.current, *columns.sent(_ADD, rows))
 
 
 def _entry(row: Record) -> Entry:

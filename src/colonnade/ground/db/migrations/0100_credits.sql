@@ -17,7 +17,7 @@ alter table credit_transfer
     add column draws jsonb,                   -- the grants that were drawn on, where not one alone: {lots: [[id, amount], ...]}
     add column actor_name text,
     add column address inet;
-drop index credit_transfer_reference;
+drop index credit_transfer_reference, credit_transfer_workspace;   -- a workspace's are found by its ledger entries
 -- A repeated reference is never moved twice, for ever: the house's own once for each kind, a caller's once at all.
 create unique index credit_transfer_reference on credit_transfer (agency_id, kind, reference)
     where reference is not null and source = 'house';
@@ -220,9 +220,12 @@ begin
             join credit_transfer t on t.agency_id = mine and t.source = q.source and t.reference = q.reference
             where t.source <> 'house'),
         'holds', (
-            select jsonb_agg(to_jsonb(h) || jsonb_build_object('quantity', h.quantity::text)) from credit_hold h
-            where h.agency_id = mine and (h.id = any (hold_ids) or (h.source, h.reference) in (
-                select q.source, q.reference from unnest(sources, refs) as q (source, reference)))),
+            select jsonb_agg(to_jsonb(h) || jsonb_build_object('quantity', h.quantity::text))
+            from (select i.* from credit_hold i where i.agency_id = mine and i.id = any (hold_ids)
+                  union all
+                  select i.* from unnest(sources, refs) as q (source, reference)
+                  join credit_hold i on i.agency_id = mine and i.source = q.source and i.reference = q.reference
+                  where i.id <> all (hold_ids)) as h),
         'hold_lots', (
             select jsonb_agg(jsonb_build_array(l.hold_id, l.grant_id, l.amount) order by l.hold_id, l.position)
             from credit_hold_lot l where l.agency_id = mine and l.hold_id = any (hold_ids)),
