@@ -22,12 +22,11 @@ async def test_the_first_page_shows_the_first_steps_with_this_address(looking: L
 async def test_the_api_is_rendered_offline_under_the_policy(looking: Looking, tmp_path: Path) -> None:
     await looking.page.goto(f"{looking.base}/docs")
     await looking.page.wait_for_selector(".opblock-summary-path", timeout=30_000)
-    operations = await looking.page.locator(".opblock").count()
+    await looking.page.locator(".opblock").nth(40).wait_for(timeout=30_000)
     await looking.page.locator(".opblock-summary-control").first.click()
     await looking.page.wait_for_selector(".responses-table")
     await looking.page.screenshot(path=tmp_path / "docs.png")
 
-    assert operations > 40
     assert looking.nothing_was_wrong(), (looking.complaints, looking.elsewhere)
 
 

@@ -1,14 +1,17 @@
 """Agencies with one of everything, and a key of every kind for each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest_asyncio
 
 from colonnade import credits, integrations
 from colonnade.brand import content
-from colonnade.ground.core.amounts import MilliCredits
+from colonnade.credits import statement_store
+from colonnade.credits.ledger_seals import Statement, Totals, statement_text
+from colonnade.ground.core.amounts import ZERO, MilliCredits
 from colonnade.ground.core.callers import Caller
 from colonnade.ground.core.ids import new_id
 from colonnade.ground.core.secrets import Secret
@@ -170,6 +173,29 @@ async def _hold(installed: Installed, home: Home, workspace: Workspace) -> str:
     return await _asked(installed, home, "/v1/credits/holds", body)
 
 
+async def _statement(installed: Installed, home: Home, workspace: Workspace) -> str:
+    """What a month came to in which nothing was used."""
+    january = [datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2)]
+    of_none = dict.fromkeys(("from_version", "to_version", "unfunded_digest", "previous_hash", "head_hash"))
+    made = Statement(
+        agency_id=home.agency_id,
+        workspace_id=workspace.id,
+        id=new_id("stmt"),
+        month=january[0].date(),
+        zone="UTC",
+        starts_at=january[0],
+        ends_at=january[1],
+        totals=Totals(opening=ZERO),
+        made_at=january[1],
+        mac=b"",
+        key_id=installed.worker.pepper.current,
+        **of_none,
+    )
+    async with installed.worker.transaction(home.reach) as tx:
+        await statement_store.add(tx, replace(made, mac=tx.pepper.digest(statement_text(made))))
+    return made.id
+
+
 async def _asked(installed: Installed, home: Home, path: str, body: dict[str, Any]) -> str:
     key = await _mint(installed, "charging", home.caller, preset="master")
     answer = await installed.call(key, "POST", path, json=body)
@@ -208,6 +234,7 @@ async def a_world(installed: Installed, *, name: str) -> World:
         "alert_id": await _alert(installed, home, first),
         "charge_id": await _charge(installed, home, first),
         "hold_id": await _hold(installed, home, first),
+        "statement_id": await _statement(installed, home, first),
     }
     return World(home, first, second, ids, held)
 

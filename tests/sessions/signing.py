@@ -67,7 +67,10 @@ async def enrol(client: httpx2.AsyncClient) -> tuple[pyotp.TOTP, list[str]]:
     """Set up a second factor with the code of the step before, so that the code of now is still good."""
     made = (await client.post("/v1/me/totp")).json()
     totp = pyotp.TOTP(made["secret"])
-    answer = await client.post("/v1/me/totp/confirm", json={"code": code_of(totp, -1)})
+    sent = code_of(totp, -1)
+    answer = await client.post("/v1/me/totp/confirm", json={"code": sent})
+    if answer.status_code == 401 and sent != code_of(totp, -1):  # a step ended on the way
+        answer = await client.post("/v1/me/totp/confirm", json={"code": code_of(totp, -1)})
     assert answer.status_code == 200, answer.text
     client.headers["x-csrf-token"] = answer.json()["csrfToken"]
     return totp, answer.json()["recoveryCodes"]

@@ -9,7 +9,14 @@ from starlette.responses import Response
 
 from colonnade.credits import charging
 from colonnade.credits.charge_model import Charge, Done, Refund
-from colonnade.credits.charge_shapes import ChargeCredits, ChargeShown, FindByReference, RefundCredits, RefundShown
+from colonnade.credits.charge_shapes import (
+    ChargeCredits,
+    ChargeShown,
+    FindByReference,
+    RefundCredits,
+    RefundShown,
+    again,
+)
 from colonnade.credits.orders import Kept
 from colonnade.credits.settling import TILL_STATE, CreditTill
 from colonnade.ground.web import Call, PageOf, Who, access, call_of, router
@@ -40,7 +47,7 @@ def _refunded(call: Call, done: Done) -> Response:
     return call.answer(201 if done.is_new else 200, RefundShown.of(done.made))
 
 
-@routes.post("/v1/credits/charges", status_code=201, response_model=ChargeShown)
+@routes.post("/v1/credits/charges", status_code=201, response_model=ChargeShown, responses=again(ChargeShown))
 @access(Who.ANY_KEY, "credits:charge")
 async def charge(request: Request, body: ChargeCredits) -> Response:
     """Charge a single call.
@@ -76,7 +83,12 @@ async def read_charge(request: Request, charge_id: str) -> Response:
         return call.answer(200, ChargeShown.of(await charging.get_charge(tx, call.caller, charge_id)))
 
 
-@routes.post("/v1/credits/charges/{charge_id}/refund", status_code=201, response_model=RefundShown)
+@routes.post(
+    "/v1/credits/charges/{charge_id}/refund",
+    status_code=201,
+    response_model=RefundShown,
+    responses=again(RefundShown),
+)
 @access(Who.ANY_KEY, "credits:charge")
 async def refund_charge(request: Request, charge_id: str, body: RefundCredits) -> Response:
     """Give a charge back, whole or in part.

@@ -12,6 +12,12 @@ from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.core.refusals import BadField
 from colonnade.ground.web import Amount, Body, Credits, Flag, Instant, Shown, examples
 
+
+def again(shown: type[Shown]) -> dict[int | str, dict[str, Any]]:
+    """What the document says besides of an operation that answers 201: the same again is told what there is."""
+    return {200: {"model": shown, "description": "Asked for before: as it was made then"}}
+
+
 Feature = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$", description="What the credits are for.")]
 Reference = Annotated[
     str,

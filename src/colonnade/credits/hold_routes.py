@@ -9,7 +9,7 @@ from starlette.responses import Response
 from colonnade.credits import charging
 from colonnade.credits.charge_model import Charge, Done
 from colonnade.credits.charge_routes import kept_by, till_of
-from colonnade.credits.charge_shapes import CaptureCredits, ChargeShown, FindByReference, HoldCredits, HoldShown
+from colonnade.credits.charge_shapes import CaptureCredits, ChargeShown, FindByReference, HoldCredits, HoldShown, again
 from colonnade.credits.model import Hold
 from colonnade.ground.web import Call, PageOf, Who, access, call_of, router
 
@@ -33,7 +33,7 @@ def _released(call: Call, done: Done) -> Response:
     return call.answer(200, HoldShown.of(done.made))
 
 
-@routes.post("/v1/credits/holds", status_code=201, response_model=HoldShown)
+@routes.post("/v1/credits/holds", status_code=201, response_model=HoldShown, responses=again(HoldShown))
 @access(Who.ANY_KEY, "credits:charge")
 async def hold(request: Request, body: HoldCredits) -> Response:
     """Hold credits for work to come.
@@ -68,7 +68,12 @@ async def read_hold(request: Request, hold_id: str) -> Response:
         return call.answer(200, HoldShown.of(await charging.get_hold(tx, call.caller, hold_id)))
 
 
-@routes.post("/v1/credits/holds/{hold_id}/capture", status_code=201, response_model=ChargeShown)
+@routes.post(
+    "/v1/credits/holds/{hold_id}/capture",
+    status_code=201,
+    response_model=ChargeShown,
+    responses=again(ChargeShown),
+)
 @access(Who.ANY_KEY, "credits:charge")
 async def capture(request: Request, hold_id: str, body: CaptureCredits) -> Response:
     """Capture what was used of a hold.

@@ -51,7 +51,7 @@ def _read_text(value: Any) -> str:
 
 
 def _read_whole(value: Any) -> int:
-    if isinstance(value, str) and value.removeprefix("-").isdecimal():
+    if isinstance(value, str) and value.removeprefix("-").isdecimal() and str(int(value)) == value:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise Unreadable
@@ -64,7 +64,16 @@ def _read_number(value: Any) -> Decimal:
     number = Decimal(str(value))
     if not number.is_finite() or number * 1000 != (number * 1000).to_integral_value():
         raise Unreadable
+    if isinstance(value, str) and format(number, "f") != value:
+        raise Unreadable
     return number
+
+
+def _read_amount(value: Any) -> MilliCredits:
+    amount = MilliCredits(int(_read_number(value) * 1000))
+    if isinstance(value, str) and to_text(amount) != value:
+        raise Unreadable
+    return amount
 
 
 def _read_instant(value: Any) -> datetime:
@@ -106,7 +115,7 @@ def _same(value: Any) -> Any:
 
 TEXT: Final = Kind(_same, _text_cell, _read_text)
 WHOLE: Final = Kind(_same, _same, _read_whole)
-AMOUNT: Final = Kind(to_number, to_text, lambda value: MilliCredits(int(_read_number(value) * 1000)))
+AMOUNT: Final = Kind(to_number, to_text, _read_amount)
 QUANTITY: Final = Kind(_number_json, lambda number: format(number, "f"), _read_number)
 INSTANT: Final = Kind(exact, exact, _read_instant)
 MONTH: Final = Kind(month_text, month_text, _read_month)

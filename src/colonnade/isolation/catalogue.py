@@ -10,7 +10,7 @@ from colonnade.ground.web.doorway import SESSION_PATHS
 from colonnade.isolation.credentials import Credential
 from colonnade.isolation.nouns import ID, prefix_of
 
-_PLAIN: Final = {"provider": "openai"}
+_PLAIN: Final = {"provider": "openai", "month": "2026-01"}
 """What is put where a path names something that is the same for every agency; `1` where nothing is listed."""
 
 _DEEPEST: Final = 6
