@@ -94,7 +94,7 @@ class FolderPublisher:
             return
         # The source goes last: as long as it is there, it tells whose page this is.
         (source.parent / "index.html").unlink(missing_ok=True)
-        source.unlink()
+        source.unlink(missing_ok=True)  # another worker may remove the same page
         for folder in (source.parent, home):
             with contextlib.suppress(OSError):  # another's page lies in it
                 folder.rmdir()
