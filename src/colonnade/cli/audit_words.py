@@ -9,10 +9,10 @@ from rich.progress import Progress
 from colonnade.cli.console import FAILED, answer_json, err, fail, out
 from colonnade.cli.entering import chosen
 from colonnade.cli.options import Agency, Data, Json
-from colonnade.cli.runtime import agencies_here, explained, read_settings, with_database
+from colonnade.cli.runtime import agencies_here, explained, pepper_for_signatures, read_settings, with_database
 from colonnade.ground.core.instants import format_optional
 from colonnade.ground.db.database import Database
-from colonnade.settings import pepper_of, rotate_secret
+from colonnade.settings import rotate_secret
 from colonnade.tenancy import agencies, audit
 
 audit_log = typer.Typer(help="Audit logs of the agencies.", no_args_is_help=True)
@@ -87,11 +87,10 @@ def verify_file(
 ) -> None:
     """Check an exported audit log without a database: each line, and how the lines follow one another."""
     settings = read_settings(data_dir=data)
-    if signatures and settings.secret_key is None and not settings.secret_file.exists():
-        fail(f"There is no secret in {settings.data}; without it no signature can be checked.")
+    pepper = pepper_for_signatures(settings) if signatures else None
     try:
         with file.open(encoding="utf-8", errors="replace") as lines:
-            found = audit.check_lines(lines, pepper_of(settings) if signatures else None)
+            found = audit.check_lines(lines, pepper)
     except OSError as error:
         fail(f"{file}: {error.strerror}.")
     if as_json:

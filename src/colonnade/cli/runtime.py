@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from colonnade.cli.console import err, fail
 from colonnade.ground.core.refusals import Refused
+from colonnade.ground.core.secrets import Pepper
 from colonnade.ground.db import embedded, external
 from colonnade.ground.db.database import LOST, UNREACHABLE, Database
 from colonnade.ground.db.migrating import MigrationRefused, migrate
@@ -29,6 +30,13 @@ def read_settings(**given: Any) -> Settings:
             name = PREFIX + "_".join(str(part) for part in one["loc"]).upper()
             err.print(f"[bold red]✗[/] {name}: {one['msg'].removeprefix('Value error, ')}.")
         fail("Correct these settings and try again; `colonnade doctor` shows all of them.", 2)
+
+
+def pepper_for_signatures(settings: Settings) -> Pepper:
+    """The secret that signatures are checked with, where this installation has one; none is made for that."""
+    if settings.secret_key is None and not settings.secret_file.exists():
+        fail(f"There is no secret in {settings.data}; without it no signature can be checked.")
+    return pepper_of(settings)
 
 
 @contextlib.contextmanager

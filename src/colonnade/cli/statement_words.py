@@ -8,9 +8,8 @@ import typer
 from colonnade import credits
 from colonnade.cli.console import FAILED, answer_json, fail, out
 from colonnade.cli.options import Data, Json
-from colonnade.cli.runtime import read_settings
+from colonnade.cli.runtime import pepper_for_signatures, read_settings
 from colonnade.ground.core.amounts import to_number, to_text
-from colonnade.settings import pepper_of
 
 statement = typer.Typer(help="Monthly statements of workspaces.", no_args_is_help=True)
 
@@ -27,11 +26,10 @@ def verify(
     """Check a statement without a database: each line, the chain that it lies in, all totals. Exit code 1 when one is
     wrong; names the first that is."""
     settings = read_settings(data_dir=data)
-    if signatures and settings.secret_key is None and not settings.secret_file.exists():
-        fail(f"There is no secret in {settings.data}; without it no signature can be checked.")
+    pepper = pepper_for_signatures(settings) if signatures else None
     try:
         with file.open(encoding="utf-8", errors="replace", newline="") as text:
-            found = credits.check_statement(text, pepper_of(settings) if signatures else None)
+            found = credits.check_statement(text, pepper)
     except OSError as error:
         fail(f"{file}: {error.strerror}.")
     if as_json:

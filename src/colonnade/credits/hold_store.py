@@ -1,6 +1,7 @@
 """How holds are found and locked; they are written with all else that a transaction decides about credits."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from colonnade.credits.model import Hold, HoldState
 from colonnade.ground.core.amounts import MilliCredits
@@ -41,7 +42,7 @@ def reference_reused() -> Refused:
     )
 
 
-def to_hold(row: Record) -> Hold:
+def to_hold(row: Record | Mapping[str, Any]) -> Hold:
     """The hold of a row."""
     parts, unit_price = row["parts"], row["unit_price"]
     return Hold(

@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from colonnade.credits.books import Account
+from colonnade.credits.hold_store import to_hold
 from colonnade.credits.lots import Draw, Lot, Pool
-from colonnade.credits.model import Cycle, Hold, HoldState
+from colonnade.credits.model import Cycle, Hold
 from colonnade.credits.rules import Alert, Cap, Tally
 from colonnade.ground.core.amounts import MilliCredits
 from colonnade.ground.db.database import Tx
@@ -109,29 +110,12 @@ def draws(told: Collection[Sequence[Any]] | None) -> dict[str, Sequence[Draw]]:
 
 
 def hold(told: Mapping[str, Any]) -> Hold:
-    """A hold out of JSON."""
-    parts, unit_price = told["parts"], told["unit_price"]
-    return Hold(
-        id=told["id"],
-        workspace_id=told["workspace_id"],
-        pool_id=told["pool_id"],
-        amount=MilliCredits(told["amount"]),
-        captured=MilliCredits(told["captured"]),
-        released=MilliCredits(told["released"]),
-        state=HoldState(told["state"]),
-        reference=told["reference"],
-        feature=told["feature"],
-        run_id=told["run_id"],
-        key_id=told["key_id"],
-        cycle=date.fromisoformat(told["cycle"]),
-        expires_at=_optional(told["expires_at"]),
-        settled_at=_optional(told["settled_at"]),
-        created_at=instant(told["created_at"]),
-        source=told["source"],
-        borrowed=MilliCredits(told["borrowed"]),
-        parts=None if parts is None else {name: MilliCredits(part) for name, part in parts.items()},
-        price_version=told["price_version"],
-        unit_price=None if unit_price is None else MilliCredits(unit_price),
-        quantity=None if told["quantity"] is None else Decimal(told["quantity"]),
-        model=told["model"],
-    )
+    """A hold out of JSON, which knows neither dates nor exact numbers."""
+    values = {
+        "cycle": date.fromisoformat(told["cycle"]),
+        "expires_at": _optional(told["expires_at"]),
+        "settled_at": _optional(told["settled_at"]),
+        "created_at": instant(told["created_at"]),
+        "quantity": None if told["quantity"] is None else Decimal(told["quantity"]),
+    }
+    return to_hold({**told, **values})
